@@ -1,0 +1,1 @@
+"""What can be said: one vocabulary for events and commands. No IO, imports nothing of ours."""

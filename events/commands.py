@@ -1,0 +1,87 @@
+"""What can be wished for. A command changes nothing by itself: its stream's decider answers with events.
+
+These names are the storage format of the commands topic.
+"""
+
+from typing import ClassVar
+
+from events.app import AppTerms
+from events.envelope import Command
+from events.flow import Document
+from events.run import RunTerms
+
+
+class StartRun(RunTerms, Command):
+    """Begin a run of a pinned definition."""
+
+    type: ClassVar[str] = "run.start"
+
+
+class CancelRun(Command):
+    """End a run now. `by` is who asked."""
+
+    type: ClassVar[str] = "run.cancel"
+    run: str
+    app: str
+    by: str
+
+
+class DraftFlow(Command):
+    """Create a flow."""
+
+    type: ClassVar[str] = "flow.draft"
+    flow: str
+    app: str
+    name: str
+    description: str
+    status: int
+    source: int
+    definition: str | None = None
+    document: Document | None = None
+
+
+class ReviseFlow(Command):
+    """Change the draft; absent fields stay."""
+
+    type: ClassVar[str] = "flow.revise"
+    flow: str
+    name: str | None = None
+    description: str | None = None
+    status: int | None = None
+    app: str | None = None
+    definition: str | None = None
+    document: Document | None = None
+
+
+class PublishFlow(Command):
+    """Change the release: `operation` 1 publish, 2 publish as API, 3 take off; `platform` 1, 2 or 4."""
+
+    type: ClassVar[str] = "flow.publish"
+    flow: str
+    operation: int
+    platform: int
+    flow_version: str = ""
+    definition: str | None = None
+    document: Document | None = None
+
+
+class BindFlow(Command):
+    """Let an app run the flow."""
+
+    type: ClassVar[str] = "flow.bind"
+    flow: str
+    app: str
+
+
+class DeleteFlow(Command):
+    """Remove the flow; only its own app may."""
+
+    type: ClassVar[str] = "flow.delete"
+    flow: str
+    app: str
+
+
+class RegisterApp(AppTerms, Command):
+    """Make an app known, or renew what is known of it."""
+
+    type: ClassVar[str] = "app.register"

@@ -1,0 +1,150 @@
+"""What happens to a node of a run. Each event names its node run: node id, path of rounds, attempt.
+
+These names are the storage format.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import JsonValue
+
+from events.envelope import Event, Stage, Value, Values, Words
+from events.run import Usage
+
+
+class NodeEvent(Event):
+    """The parent of all that happens to one node run. `path` holds the iteration and loop rounds around the node."""
+
+    node: str
+    path: tuple[int, ...] = ()
+    attempt: int = 1
+
+
+class Problem(Value):
+    """What went wrong: the code of the error table and a sentence."""
+
+    code: int
+    message: str
+
+
+class TextSeal(Value):
+    """Length (characters) and SHA-256 of the text that a node streamed, by stage."""
+
+    length: int
+    digest: str
+
+
+class NodeStarted(NodeEvent):
+    """A node run began. `progress` is the share of the graph that is settled, 0 to 1.
+
+    `inputs` is absent where they are not known yet (an output node that starts before what it shows).
+    `recorded` says how many characters of an earlier attempt this one continues from.
+    """
+
+    type: ClassVar[str] = "node.started"
+    kind: str
+    alias: str
+    progress: float
+    reason: Literal["arrived", "retried", "taken_over"] = "arrived"
+    recorded: int = 0
+    inputs: Values | None = None
+
+
+class NodeCompleted(NodeEvent):
+    """A node run ended well, or its failure was handled (then `problem` says what it was).
+
+    `handle` is the branch that was chosen, `took_failure_edge` that the failure edges are followed instead.
+    """
+
+    type: ClassVar[str] = "node.completed"
+    progress: float
+    outputs: Values
+    inputs: Values | None = None
+    raw_output: Words | None = None
+    usage: Usage | None = None
+    content: TextSeal | None = None
+    reasoning: TextSeal | None = None
+    handle: str | None = None
+    problem: Problem | None = None
+    took_failure_edge: bool = False
+
+
+class NodeFailed(NodeEvent):
+    """An attempt failed. `then` is what the node's settings say: another attempt, preset outputs, the failure edge, or the end.
+
+    `kind` and `alias` are given where the node never started (a start node whose parameters are wrong).
+    """
+
+    type: ClassVar[str] = "node.failed"
+    problem: Problem
+    then: Literal["retry", "preset", "branch", "end"]
+    progress: float
+    kind: str = ""
+    alias: str = ""
+    inputs: Values | None = None
+
+
+class NodeTimedOut(NodeEvent):
+    """Nothing came from the node's effect for `limit_ms`. What follows is a `node.failed` of the same attempt."""
+
+    type: ClassVar[str] = "node.timed_out"
+    limit_ms: int
+
+
+class NodeSkipped(NodeEvent):
+    """No path can reach the node any more; `by` is the node whose decision made it so."""
+
+    type: ClassVar[str] = "node.skipped"
+    by: str
+
+
+class ModelCalled(NodeEvent):
+    """Evidence: a request went to a model. Names follow the OpenTelemetry GenAI conventions; no words, only a digest."""
+
+    type: ClassVar[str] = "model.called"
+    attributes: dict[str, JsonValue]
+    request_digest: str
+    continues: str
+
+
+class ModelResponded(NodeEvent):
+    """Evidence: what came back. `problem` is there when the call failed."""
+
+    type: ClassVar[str] = "model.responded"
+    attributes: dict[str, JsonValue]
+    response_digest: str
+    duration_ms: int
+    first_token_ms: int | None = None
+    problem: Problem | None = None
+
+
+class OutputOpened(NodeEvent):
+    """An output node (message, end) has the floor: from here on its text is shown."""
+
+    type: ClassVar[str] = "output.opened"
+
+
+class DeltaRange(Value):
+    """Deltas of one node run and stage by ordinal: `start` counts from 0, `stop` is not included."""
+
+    node: str
+    path: tuple[int, ...] = ()
+    stage: Stage
+    start: int
+    stop: int
+
+
+class OutputReleased(NodeEvent):
+    """One unit (by ordinal, thinking first), or recorded deltas for it, is shown: `text` itself or `of` earlier deltas, never both."""
+
+    type: ClassVar[str] = "output.released"
+    unit: int
+    stage: Stage
+    text: Words | None = None
+    of: DeltaRange | None = None
+
+
+class OutputClosed(NodeEvent):
+    """The output node yields the floor. `text` is its last unit, which rides on the node's end frame."""
+
+    type: ClassVar[str] = "output.closed"
+    text: Words

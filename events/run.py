@@ -1,0 +1,95 @@
+"""What happens to a run.
+
+These names are the storage format: rename a class freely, never a `type`.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import JsonValue
+
+from events.envelope import Event, Fact, Protected, Value, Values
+
+Mode = Literal["open", "debug"]
+
+
+class Usage(Value):
+    """Tokens, as the provider counted them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+
+
+class Turn(Value):
+    """One earlier message of a chat, as the caller sent it."""
+
+    role: Literal["user", "assistant"]
+    content: str
+    content_type: Literal["text", "image", "audio"] = "text"
+
+
+class RunTerms(Fact):
+    """What is wished of a run, and what was accepted: the pinned definition by hash, the parameters, the history.
+
+    `subject` names whose words these are; `surface` is the dialect that asked (astron, agent, openai, …).
+    """
+
+    run: str
+    app: str
+    subject: str
+    uid: Protected[str]
+    flow: str
+    flow_version: str = ""
+    definition: str
+    mode: Mode
+    surface: str
+    stream: bool
+    chat: str = ""
+    parameters: Values
+    history: Protected[tuple[Turn, ...]]
+    ext: Protected[dict[str, JsonValue]]
+    idempotency_key: str = ""
+
+
+class RunStarted(RunTerms, Event):
+    """A run was accepted. Everything that a replay needs is here."""
+
+    type: ClassVar[str] = "run.started"
+
+
+class RunCompleted(Event):
+    """The run reached its end. `outputs` are those of the first terminal node."""
+
+    type: ClassVar[str] = "run.completed"
+    outputs: Values
+    usage: Usage
+
+
+class RunFailed(Event):
+    """A node's failure, or the run's own, ended the run. `node` is empty where no node is to blame."""
+
+    type: ClassVar[str] = "run.failed"
+    code: int
+    message: str
+    node: str = ""
+    usage: Usage = Usage()
+
+
+class RunTimedOut(Event):
+    """The run was longer active than its limit allows."""
+
+    type: ClassVar[str] = "run.timed_out"
+    code: int
+    message: str
+    limit_ms: int
+    usage: Usage = Usage()
+
+
+class RunCancelled(Event):
+    """Somebody asked for the end of the run."""
+
+    type: ClassVar[str] = "run.cancelled"
+    by: str
+    code: int
+    message: str
+    usage: Usage = Usage()

@@ -1,0 +1,281 @@
+"""Which flows are there, what do their releases run, and who may start them?
+
+In come the events of flow streams; out go the draft and the release of each flow, its versions, the apps that are bound
+to it, and the definitions by hash. The rules of the release bits are those of the running original, except that a
+release for the API alone can be called.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events.acceptance import Accepted
+from events.flow import FlowBound, FlowDeleted, FlowDrafted, FlowPublished, FlowRevised, FlowTakenOff
+from projections.schema import Json, Row, Text, Whole, cursor_of, insert_new, mappings, metadata, parts_of, store, upsert
+
+UNVERSIONED = "-1"
+PUBLISHED = 1 | 4 | 8
+TAKEN_OFF = 2 | 16 | 64
+_LARGEST = 2**63 - 1
+
+flows = sa.Table(
+    "flows",
+    metadata,
+    sa.Column("flow", Text, primary_key=True),
+    sa.Column("group_id", Text, nullable=False),
+    sa.Column("app", Text, nullable=False, index=True),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("description", Text, nullable=False),
+    sa.Column("status", Whole, nullable=False),
+    sa.Column("source", Whole, nullable=False),
+    sa.Column("release_status", Whole, nullable=False),
+    sa.Column("version", Text, nullable=False),
+    sa.Column("tag", Whole, nullable=False),
+    sa.Column("definition", Text),
+    sa.Column("release", Text),
+    sa.Column("created", Whole, nullable=False),
+    sa.Column("updated", Whole, nullable=False),
+    sa.Column("is_deleted", sa.Boolean, nullable=False),
+    sa.Column("partition", sa.Integer, nullable=False),
+    sa.Column("offset", Whole, nullable=False),
+    sa.Column("position", Whole, nullable=False),
+)
+flow_versions = sa.Table(
+    "flow_versions",
+    metadata,
+    sa.Column("flow", Text, primary_key=True),
+    sa.Column("version", Text, primary_key=True),
+    sa.Column("first_number", Whole, nullable=False),
+    sa.Column("last_number", Whole, nullable=False),
+    sa.Column("definition", Text),
+    sa.Column("published", Whole, nullable=False),
+    sa.Column("position", Whole, nullable=False),
+)
+flow_bindings = sa.Table(
+    "flow_bindings",
+    metadata,
+    sa.Column("flow", Text, primary_key=True),
+    sa.Column("app", Text, primary_key=True),
+    sa.Column("status", Whole, nullable=False),
+    sa.Column("position", Whole, nullable=False),
+)
+definitions = sa.Table(
+    "definitions",
+    metadata,
+    sa.Column("hash", Text, primary_key=True),
+    sa.Column("document", Json, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A flow as it stands. `definition` and `release` are hashes, None where there is no content; times are in milliseconds."""
+
+    flow: str
+    group_id: str
+    app: str
+    name: str
+    description: str
+    status: int
+    source: int
+    release_status: int
+    version: str
+    tag: int
+    definition: str | None
+    release: str | None
+    created: int
+    updated: int
+    is_deleted: bool
+    partition: int
+    offset: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a start of the flow runs. `version` is empty for a release without one."""
+
+    flow: str
+    version: str
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoStart:
+    """Why a start is not possible (astron.md 1.5): 20201, 20004, 20005, 20204 in this order; `no_content` is a draft without one."""
+
+    reason: Literal["no_flow", "not_bound", "binding_off", "not_released", "no_content"]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPage:
+    """Some flows, newest first, and the cursor to the next ones."""
+
+    flows: list[Flow]
+    cursor: str | None
+
+
+def is_callable(release_status: int) -> bool:
+    """Whether the release bits let a flow be called (astron.md 6.3; an API-only release counts)."""
+    return bool(release_status & PUBLISHED) and release_status & TAKEN_OFF != TAKEN_OFF
+
+
+FlowEvent = FlowDrafted | FlowRevised | FlowPublished | FlowTakenOff | FlowBound | FlowDeleted
+
+
+def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
+    """Rows of what happened to flows."""
+    told = [(event, event.envelope.data) for event in events if isinstance(event.envelope.data, FlowEvent)]
+    if not told:
+        return
+    names = {_flow_of(event) for event, _ in told}
+    rows = {row["flow"]: dict(row) for row in mappings(connection.execute(sa.select(flows).where(flows.c.flow.in_(names))))}
+    versions: dict[tuple[str, str], Row] = {}
+    bindings: dict[tuple[str, str], Row] = {}
+    documents: dict[str, Row] = {}
+    for event, data in told:
+        flow = _flow_of(event)
+        if isinstance(data, FlowDrafted | FlowRevised | FlowPublished) and data.definition and data.document is not None:
+            documents[data.definition] = {"hash": data.definition, "document": data.document}
+        if isinstance(data, FlowBound):
+            bindings[flow, data.app] = {"flow": flow, "app": data.app, "status": 1, "position": event.position}
+        if isinstance(data, FlowPublished) and data.flow_version:
+            versions[flow, data.flow_version] = _version(flow, data, event)
+        row = rows.get(flow, {})
+        if event.position > row.get("position", 0):
+            rows[flow] = _evolve(row, data, event)
+    store(connection, flows, rows.values())
+    upsert(connection, flow_versions, [versions[key] for key in sorted(versions)])
+    upsert(connection, flow_bindings, [bindings[key] for key in sorted(bindings)])
+    insert_new(connection, definitions, [documents[key] for key in sorted(documents)])
+
+
+def _flow_of(event: Accepted) -> str:
+    return event.meta.stream.removeprefix("flow-")
+
+
+def _evolve(row: Row, data: FlowEvent, event: Accepted) -> Row:
+    place = {"partition": event.partition, "offset": event.offset, "position": event.position, "updated": event.meta.time}
+    if isinstance(data, FlowDrafted):
+        said = data.model_dump(exclude={"document"})
+        born = {"group_id": data.flow, "release_status": 0, "version": UNVERSIONED, "tag": 0, "release": None, "is_deleted": False}
+        return {**said, **born, "created": event.meta.time, **place}
+    change: Row = {}
+    if isinstance(data, FlowRevised):
+        change = data.model_dump(exclude={"document", "released"}, exclude_none=True)
+        if data.released:
+            change["release"] = data.definition or row.get("definition")
+    elif isinstance(data, FlowPublished):
+        change = {"release_status": data.release_status, "release": data.definition}
+    elif isinstance(data, FlowTakenOff):
+        change = {"release_status": data.release_status}
+    elif isinstance(data, FlowDeleted):
+        change = {"is_deleted": True}
+    else:
+        del place["updated"]  # a binding is not a change of the flow
+    return {**row, **change, **place}
+
+
+def _version(flow: str, data: FlowPublished, event: Accepted) -> Row:
+    numbers = [min(int(part), _LARGEST) for part in re.findall(r"[0-9]{1,4000}", data.flow_version)] or [-1]
+    order = {"first_number": numbers[0], "last_number": numbers[-1]}
+    row = {"flow": flow, "version": data.flow_version, "definition": data.definition, "published": event.meta.time}
+    return {**row, **order, "position": event.position}
+
+
+async def find(connection: AsyncConnection, flow: str) -> Flow | None:
+    """The flow, None for an unknown or deleted one."""
+    wanted = sa.select(flows).where(flows.c.flow == flow, flows.c.is_deleted.is_(False))
+    row = (await connection.execute(wanted)).mappings().one_or_none()
+    return None if row is None else Flow(**row)
+
+
+async def released(connection: AsyncConnection, flow: str, version: str = "") -> Release | None:
+    """What a start runs: the version that is named, else the highest, else the release without a version (astron.md 1.5 step 4)."""
+    row = (await connection.execute(_start(flow, version, ""))).mappings().one_or_none()
+    return None if row is None else _release(dict(row), version)
+
+
+async def bound(connection: AsyncConnection, flow: str, app: str) -> int | None:
+    """The licence's status (1 on, 0 off), None where the app is not bound to the flow."""
+    wanted = sa.select(flow_bindings.c.status).where(flow_bindings.c.flow == flow, flow_bindings.c.app == app)
+    return (await connection.execute(wanted)).scalar_one_or_none()
+
+
+async def definition(connection: AsyncConnection, hash_: str) -> dict[str, JsonValue] | None:
+    """The document with this hash, secrets replaced by references."""
+    return (await connection.execute(sa.select(definitions.c.document).where(definitions.c.hash == hash_))).scalar_one_or_none()
+
+
+async def resolve_start(
+    connection: AsyncConnection, flow: str, version: str, app: str, mode: Literal["open", "debug"]
+) -> Release | NoStart:
+    """Everything that a start asks of flows, in one round trip. A debug run without a version takes the draft, unasked for a licence."""
+    row = (await connection.execute(_start(flow, version, app))).mappings().one_or_none()
+    if row is None:
+        return NoStart("no_flow")
+    if mode == "debug" and not version:
+        return NoStart("no_content") if row["definition"] is None else Release(flow, "", row["definition"])
+    if row["licence"] is None:
+        return NoStart("not_bound")
+    if row["licence"] == 0:
+        return NoStart("binding_off")
+    return _release(dict(row), version) or NoStart("not_released")
+
+
+async def page(connection: AsyncConnection, app: str | None = None, cursor: str | None = None, limit: int = 50) -> FlowPage:
+    """Flows that are not deleted, newest first. Raises `BadCursor`."""
+    wanted = sa.select(flows).where(flows.c.is_deleted.is_(False))
+    if app is not None:
+        wanted = wanted.where(flows.c.app == app)
+    if cursor is not None:
+        created, flow = parts_of(cursor, int, str)
+        wanted = wanted.where(sa.tuple_(flows.c.created, flows.c.flow) < sa.tuple_(sa.literal(created), sa.literal(flow, Text)))
+    rows = mappings(await connection.execute(wanted.order_by(flows.c.created.desc(), flows.c.flow.desc()).limit(limit + 1)))
+    found = [Flow(**row) for row in rows[:limit]]
+    return FlowPage(found, cursor_of(found[-1].created, found[-1].flow) if len(rows) > limit else None)
+
+
+async def versions(connection: AsyncConnection, flow: str) -> list[str]:
+    """The published versions, the one that a start takes first."""
+    wanted = sa.select(flow_versions.c.version).where(flow_versions.c.flow == flow).order_by(*_highest(flow_versions))
+    return list((await connection.execute(wanted)).scalars())
+
+
+def _highest(table: sa.Table | sa.Alias) -> list[sa.ColumnElement[int]]:
+    return [table.c.first_number.desc(), table.c.last_number.desc(), table.c.position.desc()]
+
+
+def _start(flow: str, version: str, app: str) -> sa.Select[tuple[object, ...]]:
+    other = flow_versions.alias("other")
+    highest = sa.select(other.c.version).where(other.c.flow == flows.c.flow).order_by(*_highest(other)).limit(1).scalar_subquery()
+    chosen = flow_versions.c.version == (version or highest)
+    return (
+        sa.select(
+            flows.c.flow,
+            flows.c.definition,
+            flows.c.release,
+            flows.c.release_status,
+            flow_bindings.c.status.label("licence"),
+            flow_versions.c.version.label("version"),
+            flow_versions.c.definition.label("version_definition"),
+        )
+        .join_from(flows, flow_bindings, sa.and_(flow_bindings.c.flow == flows.c.flow, flow_bindings.c.app == app), isouter=True)
+        .join(flow_versions, sa.and_(flow_versions.c.flow == flows.c.flow, chosen), isouter=True)
+        .where(flows.c.flow == flow, flows.c.is_deleted.is_(False))
+    )
+
+
+def _release(row: Row, version: str) -> Release | None:
+    if not is_callable(row["release_status"]):
+        return None
+    if row["version"] is not None:
+        return Release(row["flow"], row["version"], row["version_definition"]) if row["version_definition"] else None
+    if version in {"", UNVERSIONED} and row["release"] is not None:
+        return Release(row["flow"], "", row["release"])
+    return None

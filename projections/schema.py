@@ -1,0 +1,130 @@
+"""What all read models stand on: one MetaData, three column types, and the two ways in which rows are written.
+
+Every row that a stream owns carries `position`, the place of the newest event it shows. A change with an older position
+changes nothing, so applying any stretch of events again leaves the rows as they were, and streams may come in any order.
+"""
+
+import base64
+import binascii
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+
+Row = dict[str, Any]
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+Whole = sa.BigInteger
+
+
+class BadCursor(ValueError):
+    """The cursor was not made here."""
+
+
+class Text(sa.TypeDecorator[str]):
+    """Any text, also with the character NUL, which PostgreSQL does not store: it is written as U+E000 and a digit."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is not None and ("\x00" in value or "\ue000" in value):
+            return value.replace("\ue000", "\ue0001").replace("\x00", "\ue0000")
+        return value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is not None and "\ue000" in value:
+            return value.replace("\ue0000", "\x00").replace("\ue0001", "\ue000")
+        return value
+
+
+class Json(sa.TypeDecorator[Any]):
+    """A JSON value as text. Not the database's own type: model outputs may hold NaN and NUL, which those refuse."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Insert the rows whose primary key is not there yet; the others stay as they are."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
+
+
+def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row], guard: str | None = "position") -> None:
+    """Insert rows, or let them take the place of those with the same key whose `guard` is lower. All rows have the same columns."""
+    if not rows:
+        return
+    statement = _insert(connection, table)
+    keys = [column.name for column in table.primary_key]
+    given = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    newer = None if guard is None else table.c[guard] < statement.excluded[guard]
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=given, where=newer), list(rows))
+
+
+def store(connection: sa.Connection, table: sa.Table, changes: Iterable[Row]) -> None:
+    """Write one change a row, each with key and `position`: whole rows are upserted, partial ones update a row that is there."""
+    groups: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for change in changes:
+        groups[tuple(sorted(change))].append(change)
+    needed = {column.name for column in table.columns if not column.nullable}
+    keys = {column.name for column in table.primary_key}
+    for columns, rows in groups.items():
+        rows.sort(key=lambda row: [row[key] for key in sorted(keys)])  # always the same order: two writers never lock crosswise
+        if needed <= set(columns):
+            upsert(connection, table, rows)
+            continue
+        statement = sa.update(table).where(*(table.c[key] == sa.bindparam(f"_{key}") for key in keys))
+        statement = statement.where(table.c.position < sa.bindparam("_position"))
+        statement = statement.values({name: sa.bindparam(f"_{name}") for name in columns if name not in keys})
+        connection.execute(statement, [{f"_{name}": value for name, value in row.items()} for row in rows])
+
+
+def merge(changes: dict[Any, Row], key: Any, change: Row) -> None:
+    """Add a later change of the same row to what one batch changes."""
+    known = changes.get(key)
+    if known is None:
+        changes[key] = change
+    else:
+        known.update(change)
+
+
+def cursor_of(*parts: str | int) -> str:
+    """An opaque text that leads to the next page."""
+    return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def parts_of(cursor: str, *types: type) -> tuple[Any, ...]:
+    """What `cursor_of` was given. Raises `BadCursor`."""
+    try:
+        parts = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        raise BadCursor("the cursor was not made by this service") from None
+    if not isinstance(parts, list) or [type(part) for part in parts] != list(types):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] (any JSON)
+        raise BadCursor("the cursor was not made for this list")
+    return tuple(parts)  # pyright: ignore[reportUnknownArgumentType] (any JSON)
+
+
+def mappings(result: sa.CursorResult[Any]) -> list[Mapping[str, Any]]:
+    """The rows as mappings from column name to value."""
+    return [dict(row) for row in result.mappings()]
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

@@ -1,0 +1,340 @@
+"""The workflow dialect (astron.md 1.5, 3.1-3.6): what a chat request becomes, and the frames of a run.
+
+In come a checked request, or the accepted events of a run in order; out go a command, or frames as dictionaries. Pure:
+no clock and no IO, so a replay gives the same bytes. Pings, which a clock decides, are built here but belong to no run.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, JsonValue
+
+from events.acceptance import Accepted
+from events.commands import StartRun
+from events.envelope import Fact, Protected, Stage, Values
+from events.node import NodeCompleted, NodeFailed, NodeStarted, OutputClosed, OutputOpened
+from events.run import Mode, RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
+from services.api.shown import Screen, Shown, spoken
+
+Frame = dict[str, Any]
+Values_ = dict[str, JsonValue]
+OUTPUT_KINDS = frozenset({"message", "node-end"})
+_MODEL_KINDS = frozenset({"spark-llm", "decision-making"})
+_FLOW = "flow_obj"
+_ZERO = {"completion_tokens": 0, "prompt_tokens": 0, "total_tokens": 0}
+
+
+class HistoryItem(BaseModel):
+    """An earlier message, as the caller remembers it."""
+
+    role: Literal["user", "assistant"]
+    content: str
+    content_type: Literal["image", "text", "audio"] | None = "text"
+
+
+class Chat(BaseModel):
+    """The body of both chat routes. Keys that are not listed are ignored."""
+
+    flow_id: str = Field(description="Decimal id of the flow.")
+    uid: str = Field("", max_length=40, description="Your end user.")
+    stream: bool = Field(True, description="Frames as they come, or one answer.")
+    ext: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    parameters: dict[str, JsonValue] = Field(description="Values of the start node's outputs.")
+    chat_id: str = Field("", max_length=128)
+    history: list[HistoryItem] = Field(default_factory=list[HistoryItem])
+    version: str = Field("", max_length=128, description="A published version; empty: the highest.")
+
+
+class Answer(BaseModel):
+    """The body of both resume routes."""
+
+    event_id: str
+    event_type: str = "resume"
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Which definition a run runs."""
+
+    flow: str
+    version: str
+    definition: str
+
+
+def to_command(chat: Chat, run: str, app: str, pinned: Pinned, mode: Mode, idempotency_key: str = "") -> StartRun:
+    """The wish to start a run. The subject is a pseudonym of the app's end user, else of the chat, else of the run."""
+    person = json.dumps([app, "uid", chat.uid] if chat.uid else [app, "chat", chat.chat_id] if chat.chat_id else [app, "run", run])
+    subject = hashlib.sha256(person.encode()).hexdigest()[:32]
+    turns = tuple(Turn(role=item.role, content=item.content, content_type=item.content_type or "text") for item in chat.history)
+    return StartRun(
+        run=run,
+        app=app,
+        subject=subject,
+        uid=Protected[str](subject=subject, words=chat.uid),
+        flow=pinned.flow,
+        flow_version=pinned.version,
+        definition=pinned.definition,
+        mode=mode,
+        surface="astron",
+        stream=chat.stream,
+        chat=chat.chat_id,
+        parameters=Values(subject=subject, words=chat.parameters),
+        history=Protected[tuple[Turn, ...]](subject=subject, words=turns),
+        ext=Protected[dict[str, JsonValue]](subject=subject, words=chat.ext),
+        idempotency_key=idempotency_key,
+    )
+
+
+def sid_of(run: str, leg: int = 1) -> str:
+    """The `id` of all frames of one leg of a run: the same live and replayed."""
+    return f"spf{run}.{leg}@hf"
+
+
+def encode(frame: Frame) -> bytes:
+    """One SSE record: compact JSON, non-ASCII kept. A lone surrogate, which UTF-8 cannot carry, becomes `?`."""
+    return b"data: " + dumps(frame) + b"\n\n"
+
+
+def dumps(value: object) -> bytes:
+    """Compact JSON as in frames."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def refused(code: int, message: str, sid: str, created: int, **more: str) -> Frame:
+    """E4: a run that never began. Nulls are spelled out here, unlike in frames."""
+    return {
+        "code": code,
+        "message": message,
+        "id": sid,
+        "created": created,
+        "workflow_step": {"node": None, "seq": 0, "progress": 1.0},
+        "choices": [{"delta": _delta("", ""), "index": 0, "finish_reason": "stop"}],
+        "usage": dict(_ZERO),
+        "event_data": None,
+        **more,
+    }
+
+
+def _delta(content: str, reasoning: str) -> Frame:
+    return {"role": "assistant", "content": content, "reasoning_content": reasoning}
+
+
+def _usage(usage: Usage) -> Frame:
+    return {"completion_tokens": usage.output_tokens, "prompt_tokens": usage.input_tokens, "total_tokens": usage.total_tokens}
+
+
+def _seconds(begin: int, end: int) -> float:
+    return round(max(0, end - begin) / 1000, 3)
+
+
+@dataclass
+class _NodeRun:
+    """What later frames of a node need of its earlier events."""
+
+    kind: str
+    alias: str
+    started: int
+    inputs: Values_ | None = None
+    completed: NodeCompleted | None = None
+    ended: int = 0
+
+
+@dataclass
+class Frames:
+    """The fold: feed it the events of one run from the first on. Mode and ids come with `run.started`."""
+
+    mode: Mode = "open"
+    sid: str = ""
+    seq: int = 0
+    """Frames so far in this leg: what `Last-Event-ID` counts, and in open streams `workflow_step.seq`."""
+    done: bool = False
+    _began: int = 0
+    _progress: float = 0.0
+    _highest: float = 0.0
+    _last: Frame | None = None
+    _nodes: dict[tuple[str, tuple[int, ...]], _NodeRun] = field(default_factory=dict[tuple[str, tuple[int, ...]], _NodeRun])
+    _screen: Screen = field(default_factory=Screen)
+
+    def feed(self, event: Accepted) -> list[Frame]:
+        """The frames that this event causes."""
+        data, time = event.envelope.data, event.meta.time
+        pieces = self._screen.show(data)
+        match data:
+            case RunStarted():
+                return self._begin(data, time)
+            case NodeStarted():
+                return self._started(data, time)
+            case OutputOpened():
+                return self._frame(time, self._node(data.node, data.path))
+            case NodeCompleted():
+                return self._completed(data, time)
+            case NodeFailed(then="end"):
+                return self._failed(data, time)
+            case OutputClosed():
+                return self._closed(data, pieces[0].text, time)
+            case RunCompleted():
+                outcome = {"outputs": data.outputs.words or {}, "executed_time": _seconds(self._began, time), "usage": _usage(data.usage)}
+                return self._end(time, self._named(_FLOW, _FLOW, "stop", **outcome), usage=_usage(data.usage))
+            case RunFailed() | RunTimedOut() | RunCancelled():
+                return self._end(time, None, code=data.code, message=data.message, usage=dict(_ZERO))
+            case _:
+                return [frame for piece in pieces for frame in self._process(piece, time)]
+
+    def ping(self, now: int) -> Frame:
+        """A sign of life at `now` (ms). It takes no place in the sequence."""
+        step: Frame = {"seq": self.seq if self.mode == "open" else 0, "progress": 1.0}
+        if self.mode == "debug" and self._last is not None:
+            step = {"node": self._last, **step}
+        choice = {"delta": _delta("", ""), "index": 0, "finish_reason": "ping"}
+        return {"code": 0, "message": "Success", "id": self.sid, "created": now // 1000, "workflow_step": step, "choices": [choice]}
+
+    def _begin(self, data: RunStarted, time: int) -> list[Frame]:
+        self.mode, self.sid, self._began = data.mode, sid_of(data.run), time
+        return self._frame(time, self._named(_FLOW, _FLOW, "stop", usage=dict(_ZERO)))
+
+    def _started(self, data: NodeStarted, time: int) -> list[Frame]:
+        self._progress = data.progress
+        if data.reason != "arrived":
+            return []
+        inputs = None if data.inputs is None else data.inputs.words
+        self._nodes[data.node, data.path] = _NodeRun(data.kind, data.alias, time, inputs)
+        if data.kind in OUTPUT_KINDS:
+            return []
+        return self._frame(time, self._node(data.node, data.path))
+
+    def _completed(self, data: NodeCompleted, time: int) -> list[Frame]:
+        self._progress = data.progress
+        run = self._run(data.node, data.path)
+        run.completed, run.ended = data, time
+        if run.kind in OUTPUT_KINDS:
+            return []
+        return self._frame(time, self._ended(data.node, run), index=False)
+
+    def _closed(self, data: OutputClosed, text: str, time: int) -> list[Frame]:
+        run = self._run(data.node, data.path)
+        return self._frame(time, self._ended(data.node, run), content=text, shown=True, index=False)
+
+    def _failed(self, data: NodeFailed, time: int) -> list[Frame]:
+        self._progress = data.progress
+        run = self._nodes.get((data.node, data.path)) or _NodeRun(data.kind, data.alias, time)
+        more: Frame = {"usage": dict(_ZERO)} if run.kind in _MODEL_KINDS else {}
+        node = self._named(data.node, run.alias, "stop", ext={}, executed_time=_seconds(run.started, time), **more)
+        return self._frame(time, node, code=data.problem.code, message=data.problem.message, index=False)
+
+    def _process(self, piece: Shown, time: int) -> list[Frame]:
+        run = self._run(piece.node, piece.path)
+        more: Frame = {"ext": {"answer_mode": 1}} if run.kind == "node-end" else {}
+        node = self._named(piece.node, run.alias, executed_time=_seconds(run.started, time), **more)
+        return self._frame(time, node, shown=True, **{_KEY[piece.stage]: piece.text})
+
+    def _end(self, time: int, node: Frame | None, *, code: int = 0, message: str = "Success", usage: Frame) -> list[Frame]:
+        self.done, self._progress = True, 1.0
+        return self._frame(time, node, code=code, message=message, finish="stop", usage=usage)
+
+    def _run(self, node: str, path: tuple[int, ...]) -> _NodeRun:
+        return self._nodes.setdefault((node, path), _NodeRun("", "", 0))
+
+    def _node(self, node: str, path: tuple[int, ...]) -> Frame:
+        return self._named(node, self._run(node, path).alias)
+
+    def _ended(self, node: str, run: _NodeRun) -> Frame:
+        """The node of an end frame. The start node's values count as its inputs, the end node's inputs as its outputs."""
+        done = run.completed
+        if done is None:
+            return self._named(node, run.alias, "stop", ext={}, executed_time=_seconds(run.started, run.ended))
+        inputs: Values_ = (None if done.inputs is None else done.inputs.words) or run.inputs or {}
+        outputs: Values_ = done.outputs.words or {}
+        match run.kind:
+            case "node-start":
+                inputs, outputs = outputs, {}
+            case "node-end":
+                inputs, outputs = {}, outputs or inputs
+            case _:
+                pass
+        errors: Values_ = {} if done.problem is None else {"errorCode": done.problem.code, "errorMessage": done.problem.message}
+        more: Frame = {} if done.usage is None else {"usage": _usage(done.usage)}
+        return self._named(
+            node,
+            run.alias,
+            "stop",
+            inputs=inputs,
+            outputs=outputs,
+            error_outputs=errors,
+            ext={} if done.raw_output is None else {"raw_output": spoken(done.raw_output)},
+            executed_time=_seconds(run.started, run.ended),
+            **more,
+        )
+
+    @staticmethod
+    def _named(node: str, alias: str, finish: str = "", **more: Any) -> Frame:
+        head: Frame = {"id": node, "alias_name": alias}
+        if finish:
+            head["finish_reason"] = finish
+        body: Frame = {"inputs": {}, "outputs": {}, "error_outputs": {}, "executed_time": 0}
+        if "ext" in more:
+            body = {"inputs": {}, "outputs": {}, "error_outputs": {}, "ext": {}, "executed_time": 0}
+        return {**head, **body, **more}
+
+    def _frame(
+        self,
+        time: int,
+        node: Frame | None,
+        *,
+        code: int = 0,
+        message: str = "Success",
+        content: str = "",
+        reasoning: str = "",
+        finish: str = "",
+        usage: Frame | None = None,
+        shown: bool = False,
+        index: bool = True,
+    ) -> list[Frame]:
+        """The frame, unless the release filter of open streams (3.4) holds it back."""
+        self._last = node
+        is_open = self.mode == "open"
+        if is_open and not finish and not (shown and (content or reasoning)):
+            return []
+        self.seq += 1
+        step: Frame = {"seq": self.seq if is_open else 0, "progress": self._rising() if is_open else float(self._progress)}
+        if node is not None and not is_open:
+            step = {"node": node, **step}
+        choice: Frame = {"delta": _delta(content, reasoning)}
+        if index or is_open:
+            choice["index"] = 0
+        if finish:
+            choice["finish_reason"] = finish
+        frame: Frame = {"code": code, "message": message, "id": self.sid, "created": time // 1000, "workflow_step": step, "choices": [choice]}
+        if usage is not None:
+            frame["usage"] = usage
+        return [frame]
+
+    def _rising(self) -> float:
+        """Progress as open streams show it: two decimals, never less than before."""
+        self._highest = max(self._highest, min(1.0, round(self._progress, 2)))
+        return self._highest
+
+
+_KEY: dict[Stage, Literal["content", "reasoning"]] = {"content": "content", "reasoning": "reasoning"}
+
+
+@dataclass
+class Whole:
+    """The one answer of a run that is not streamed (3.6): all text on the final frame."""
+
+    content: str = ""
+    reasoning: str = ""
+
+    def add(self, frame: Frame) -> Frame | None:
+        """Take the next frame; the answer once the final one came. A failed run answers no text."""
+        choice = frame["choices"][0]
+        self.content += choice["delta"]["content"]
+        self.reasoning += choice["delta"]["reasoning_content"]
+        if "finish_reason" not in choice:
+            return None
+        step = {} if frame["workflow_step"]["seq"] else {"workflow_step": frame["workflow_step"]}
+        delta = _delta("", "") if frame["code"] else _delta(self.content, self.reasoning)
+        head = {name: frame[name] for name in ("code", "message", "id", "created")}
+        return {**head, **step, "choices": [{**choice, "delta": delta}], "usage": frame["usage"]}

@@ -1,0 +1,128 @@
+"""What a node kind is: a value that says how one kind of node checks itself, works, asks, and speaks.
+
+A new kind is one file in `services.core.nodes`, one line in `services.core.kinds`, and one effect if it asks for work.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from services.core.codes import Code
+from services.core.document import RetryConfig
+from services.core.effects import Request
+from services.core.template import Unit
+from services.core.values import Schema
+
+Inputs = Mapping[str, JsonValue]
+
+
+class Params(BaseModel):
+    """The parent of node parameters: unknown keys are ignored, types are strict where JSON has them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an input's value comes from: a literal, or an output (`node`, `name`) and keys below it."""
+
+    literal: JsonValue = None
+    node: str = ""
+    name: str = ""
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A declared input."""
+
+    id: str
+    name: str
+    type: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A declared output."""
+
+    name: str
+    required: bool
+    schema: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node as compiled: everything its kind needs, nothing of its neighbours."""
+
+    id: str
+    kind: "Kind"
+    alias: str
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    param: Params
+    retry: RetryConfig
+    schema: str = ""
+    """JSON Schema of all outputs together, as text."""
+
+    def input(self, name: str) -> Input | None:
+        """The input of this name."""
+        return next((one for one in self.inputs if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A node's result. `raw_output` is what a model said where that is not the output; `handle` the branch it chose."""
+
+    outputs: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    raw_output: str | None = None
+    handle: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What a request may draw on beside the node and its inputs."""
+
+    app: str
+    quiet_ms: int
+    recorded: str = ""
+    recorded_reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What an output node shows: units in order. `streamed` says whether they are shown one by one or all at the end.
+
+    `outputs_as_json` is the end node's mode 0: no templates, the inputs as compact JSON.
+    """
+
+    reasoning: tuple[Unit, ...] = ()
+    content: tuple[Unit, ...] = ()
+    streamed: bool = True
+    outputs_as_json: bool = False
+
+
+def _nothing(_: Node) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One node kind.
+
+    Exactly one of these is given: `work` (decided at once), `ask` with `conclude` (an effect), `speak` (an output node).
+    `gates`: output nodes after this one wait for it (3.7, output dependencies). `streams`: its text may be shown as it comes.
+    """
+
+    name: str
+    params: type[Params]
+    failure: Code
+    work: Callable[[Node, Inputs], Finished] | None = None
+    ask: Callable[[Node, Inputs, Asking], Request] | None = None
+    conclude: Callable[[Node, str, str], Finished] | None = None
+    speak: Callable[[Node], Speech] | None = None
+    gates: bool = False
+    streams: Callable[[Node], bool] = lambda _: False
+    retries: bool = False
+    check: Callable[[Node], None] = _nothing

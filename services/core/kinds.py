@@ -1,0 +1,12 @@
+"""The register of node kinds."""
+
+from collections.abc import Mapping
+
+from services.core.kind import Kind
+from services.core.nodes.end import END
+from services.core.nodes.message import MESSAGE
+from services.core.nodes.spark_llm import SPARK_LLM
+from services.core.nodes.start import START
+from services.core.nodes.text_joiner import TEXT_JOINER
+
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (START, SPARK_LLM, MESSAGE, TEXT_JOINER, END)}

@@ -1,0 +1,57 @@
+"""A text that grows piece by piece, as a value: old holders keep seeing what they saw, and growing costs nothing."""
+
+import hashlib
+
+from events.node import TextSeal
+
+
+class Pieces:
+    """An immutable sequence of strings; `add` gives a longer one. Appending to the newest shares its storage."""
+
+    __slots__ = ("_count", "_length", "_shared")
+
+    def __init__(self, *texts: str) -> None:
+        self._shared = list(texts)
+        self._count = len(texts)
+        self._length = sum(map(len, texts))
+
+    def add(self, text: str) -> "Pieces":
+        """This and one more piece."""
+        grown = object.__new__(Pieces)
+        grown._shared = self._shared if len(self._shared) == self._count else self._shared[: self._count]
+        grown._shared.append(text)
+        grown._count = self._count + 1
+        grown._length = self._length + len(text)
+        return grown
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "".join(self._shared[: self._count])
+
+    @property
+    def length(self) -> int:
+        """Characters in all pieces."""
+        return self._length
+
+    @property
+    def seal(self) -> TextSeal | None:
+        """Length and digest; None where there never was a piece."""
+        if not self._count:
+            return None
+        return TextSeal(length=self._length, digest=hashlib.sha256(self.text.encode()).hexdigest())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pieces) and self._shared[: self._count] == other._shared[: other._count]
+
+    def __hash__(self) -> int:
+        return hash((self._count, self._length))
+
+    def __repr__(self) -> str:
+        return f"Pieces({', '.join(map(repr, self._shared[: self._count]))})"
+
+
+NOTHING = Pieces()

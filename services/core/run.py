@@ -1,0 +1,283 @@
+"""A run's decisions: what comes in is a wish, an outcome of an effect, a timer that came due, or a change of owner.
+
+Out go events, decided purely: time comes with the input. A wish always leaves at least one event; an outcome that is
+already known, or of an attempt that is over, leaves none.
+"""
+
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from events.commands import CancelRun, StartRun
+from events.delta import NodeDelta
+from events.envelope import Event
+from events.node import ModelCalled, ModelResponded, NodeFailed, NodeStarted, NodeTimedOut
+from events.node import Problem as Said
+from events.refusal import CommandRefused
+from events.run import RunCancelled, RunStarted, RunTimedOut
+from services.core.codes import Code
+from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded
+from services.core.graph import Graph
+from services.core.kind import Asking, Finished
+from services.core.problems import Problem
+from services.core.release import shown_at, speak
+from services.core.run_state import Active, Ended, NodeRun, NotStarted, Place, RunState
+from services.core.scheduling import advance, complete, fail, preset, start, sweep, unfinished
+from services.core.turn import Limits, Turn
+from services.core.values import default_of, misfits
+
+GRACE_MS = 2_000
+"""How much later than the effect's own limit the owner's timer is due: the effect's answer says more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An effect of this node run and attempt tells an outcome."""
+
+    place: Place
+    attempt: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Time passed; the state knows what that means."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """A new owner: what was under way begins again from the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """The last step was full."""
+
+
+Input = StartRun | CancelRun | Told | Due | TakenOver | GoOn
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The events, the state they lead to, and whether a further step must follow at once."""
+
+    events: list[Event]
+    state: RunState
+    more: bool = False
+
+
+def decide(state: RunState, input_: Input, time: int, graph: Graph | None, limits: Limits) -> Decision:
+    """Decide one input. `graph` is the run's pinned definition, None where the input needs none."""
+    if isinstance(input_, CancelRun):
+        return _cancel(state, input_)
+    if isinstance(input_, StartRun) and not isinstance(state, NotStarted):
+        return _no(state, input_.type, f"run-{input_.run}", Code.OPEN_API_ERROR, "the run id is taken; repeat the request")
+    assert graph is not None, "a run that goes on has its graph"
+    turn = Turn(state, time, graph, limits)
+    if isinstance(input_, StartRun):
+        _start(turn, input_)
+    elif isinstance(state, Active):
+        _react(turn, input_)
+    return Decision(turn.events, turn.state, unfinished(turn))
+
+
+def due_at(state: RunState, graph: Graph, limits: Limits) -> int | None:
+    """When time next changes this run, in milliseconds since 1970; None for one that is over."""
+    if not isinstance(state, Active):
+        return None
+    quiet = [state.nodes[place].last + _quiet_ms(graph, place, limits) + GRACE_MS for place in state.working]
+    return min([state.began + limits.run_ms, *quiet])
+
+
+def request(state: Active, place: Place, graph: Graph, limits: Limits) -> Request:
+    """What a working node asks of the world, derived from the record."""
+    node, known = graph.nodes[place[0]], state.nodes[place]
+    assert node.kind.ask is not None, "only nodes that ask are working"
+    asking = Asking(state.terms.app, _quiet_ms(graph, place, limits), known.content.text, known.reasoning.text)
+    return node.kind.ask(node, known.inputs or {}, asking)
+
+
+def _quiet_ms(graph: Graph, place: Place, limits: Limits) -> int:
+    retry = graph.nodes[place[0]].retry
+    return int(retry.timeout * 1000) if retry.should_retry else limits.quiet_ms
+
+
+def _no(state: RunState, wished: str, target: str, code: Code, message: str) -> Decision:
+    return Decision([CommandRefused(wished=wished, target=target, code=code, message=message)], state)
+
+
+def _cancel(state: RunState, wish: CancelRun) -> Decision:
+    target = f"run-{wish.run}"
+    if isinstance(state, NotStarted):
+        return _no(state, wish.type, target, Code.EVENT_REGISTRY_NOT_FOUND_ERROR, "there is no such run")
+    if isinstance(state, Ended):
+        return _no(state, wish.type, target, Code.EVENT_REGISTRY_NOT_FOUND_ERROR, "the run has ended")
+    if state.terms.app != wish.app:
+        return _no(state, wish.type, target, Code.EVENT_REGISTRY_NOT_FOUND_ERROR, "there is no such run")
+    event = RunCancelled(by=wish.by, code=Code.ENG_RUN_ERROR, message=f"the run was cancelled by {wish.by}", usage=state.usage)
+    return Decision([event], Ended(state.terms.app))
+
+
+def _start(turn: Turn, wish: StartRun) -> None:
+    turn.emit(RunStarted.model_validate(wish.model_dump()))
+    place: Place = (turn.graph.start, ())
+    given = wish.parameters.words or {}
+    wrong = misfits(given, turn.node(place).schema)
+    if wrong:
+        fail(turn, place, Said(code=Code.START_NODE_SCHEMA_ERROR, message=f"parameters: {wrong}"))
+        return
+    values: dict[str, JsonValue] = {}
+    for one in turn.node(place).outputs:
+        value = given.get(one.name, default_of(one.schema))
+        values[one.name] = int(value) if one.schema.get("type") == "integer" and isinstance(value, float) else value
+    start(turn, place, {})
+    if complete(turn, place, Finished(values)):
+        advance(turn, [place])
+
+
+def _react(turn: Turn, input_: Told | Due | TakenOver | GoOn) -> None:
+    try:
+        match input_:
+            case Told():
+                _told(turn, input_)
+            case Due():
+                _due(turn)
+            case TakenOver():
+                _taken_over(turn)
+            case GoOn():
+                sweep(turn)
+    except Problem as problem:
+        floor = turn.run.floor
+        place = floor.place if floor else next(iter(turn.run.nodes))
+        fail(turn, place, Said(code=problem.code, message=problem.message))
+
+
+def _told(turn: Turn, told: Told) -> None:
+    place, outcome = told.place, told.outcome
+    node = turn.node_run(place)
+    if node is None or place not in turn.run.working or node.attempt != told.attempt:
+        return
+    match outcome:
+        case Piece():
+            shown, unit = shown_at(turn, place, outcome.stage) or ("", 0)
+            turn.emit(
+                NodeDelta(
+                    node=place[0],
+                    path=place[1],
+                    attempt=told.attempt,
+                    stage=outcome.stage,
+                    text=turn.words(outcome.text),
+                    shown=shown,
+                    unit=unit,
+                )
+            )
+            if not shown and turn.run.floor:
+                speak(turn)
+        case Called():
+            turn.emit(
+                ModelCalled(
+                    node=place[0],
+                    path=place[1],
+                    attempt=told.attempt,
+                    attributes=outcome.attributes,
+                    request_digest=outcome.request_digest,
+                    continues=outcome.continues,
+                )
+            )
+        case Responded():
+            turn.emit(
+                ModelResponded(
+                    node=place[0],
+                    path=place[1],
+                    attempt=told.attempt,
+                    attributes=outcome.attributes,
+                    response_digest=outcome.response_digest,
+                    duration_ms=outcome.duration_ms,
+                    first_token_ms=outcome.first_token_ms,
+                    problem=outcome.problem,
+                )
+            )
+        case Done():
+            _done(turn, place, node, outcome)
+        case Broke():
+            _broke(turn, place, node, outcome.problem)
+
+
+def _done(turn: Turn, place: Place, node: NodeRun, outcome: Done) -> None:
+    conclude = turn.node(place).kind.conclude
+    assert conclude is not None, "a node that asks concludes"
+    finished = conclude(turn.node(place), node.content.text, node.reasoning.text)
+    if complete(turn, place, finished, usage=outcome.usage, content=node.content.seal, reasoning=node.reasoning.seal):
+        if turn.run.floor:
+            speak(turn)
+        advance(turn, [place])
+
+
+def _broke(turn: Turn, place: Place, node: NodeRun, problem: Said) -> None:
+    """The chain of 4.7: an attempt whose first token was sent is final; else retry while attempts remain, else the strategy."""
+    retry = turn.node(place).retry
+    said_something = bool(len(node.content) or len(node.reasoning))
+    if not retry.should_retry or not turn.node(place).kind.retries or said_something:
+        fail(turn, place, problem)
+        return
+    then = "retry" if node.failures < retry.max_retries else {0: "end", 1: "preset", 2: "branch"}[retry.error_strategy]
+    if then == "end":
+        fail(turn, place, problem)
+        return
+    turn.emit(
+        NodeFailed.model_validate(
+            {"node": place[0], "path": place[1], "attempt": node.attempt, "problem": problem, "then": then, "progress": turn.progress}
+        )
+    )
+    if then == "retry":
+        _again(turn, place, reason="retried")
+        return
+    outputs = preset(turn, place) if then == "preset" else {}
+    if complete(turn, place, Finished(outputs), problem=problem, took_failure_edge=then == "branch"):
+        if turn.run.floor:
+            speak(turn)
+        advance(turn, [place])
+
+
+def _again(turn: Turn, place: Place, reason: str) -> None:
+    node = turn.node_run(place)
+    assert node is not None, "what begins again has begun"
+    turn.emit(
+        NodeStarted.model_validate(
+            {
+                "node": place[0],
+                "path": place[1],
+                "attempt": node.attempt + 1,
+                "kind": turn.node(place).kind.name,
+                "alias": turn.node(place).alias,
+                "progress": turn.progress,
+                "reason": reason,
+                "recorded": node.content.length,
+                "inputs": turn.values(node.inputs or {}),
+            }
+        )
+    )
+
+
+def _taken_over(turn: Turn) -> None:
+    for place in sorted(turn.run.working):
+        _again(turn, place, reason="taken_over")
+    sweep(turn)
+
+
+def _due(turn: Turn) -> None:
+    run = turn.run
+    if turn.time >= run.began + turn.limits.run_ms:
+        message = f"the run was active longer than {turn.limits.run_ms / 1000:g} s"
+        turn.emit(RunTimedOut(code=Code.ENG_RUN_ERROR, message=message, limit_ms=turn.limits.run_ms, usage=run.usage))
+        return
+    for place in sorted(run.working):
+        quiet = _quiet_ms(turn.graph, place, turn.limits)
+        node = run.nodes[place]
+        if turn.time >= node.last + quiet + GRACE_MS:
+            turn.emit(NodeTimedOut(node=place[0], path=place[1], attempt=node.attempt, limit_ms=quiet))
+            _broke(
+                turn, place, node, Said(code=Code.NODE_RUN_ERROR, message=f"Node execution timeout: nothing came for {quiet / 1000:g} s")
+            )
+            if turn.over:
+                return

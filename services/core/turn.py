@@ -1,0 +1,111 @@
+"""One decision under way: the state so far and the events decided so far.
+
+From outside a decision is pure; inside, each event is folded at once so that the next one is decided on the newest state.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from events.envelope import Event, Protected, Values, Words
+from services.core.graph import ERROR_CODE, ERROR_MESSAGE, Graph, schema_of
+from services.core.kind import Node, Source
+from services.core.run_state import Active, NodeRun, Place, RunState, evolve
+from services.core.values import default_of, pick
+
+MAX_EVENTS = 200
+"""Events of one step; what does not fit is continued by a further step (law 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a run may be active and a node's effect silent, in milliseconds."""
+
+    run_ms: int = 1_800_000
+    quiet_ms: int = 60_000
+
+
+class Turn:
+    """The events of one decision, in order, and the state they lead to."""
+
+    def __init__(self, state: RunState, time: int, graph: Graph, limits: Limits) -> None:
+        self.state = state
+        self.time = time
+        self.graph = graph
+        self.limits = limits
+        self.events: list[Event] = []
+
+    def emit(self, event: Event) -> None:
+        """Decide one more event."""
+        self.events.append(event)
+        self.state = evolve(self.state, event, self.time)
+
+    @property
+    def full(self) -> bool:
+        """Whether the rest must wait for a further step."""
+        return len(self.events) >= MAX_EVENTS
+
+    @property
+    def run(self) -> Active:
+        """The state of a run that goes on; only asked for while it does."""
+        assert isinstance(self.state, Active)
+        return self.state
+
+    @property
+    def over(self) -> bool:
+        """Whether the run ended within this turn."""
+        return not isinstance(self.state, Active)
+
+    def node(self, place: Place) -> Node:
+        """The compiled node at a place."""
+        return self.graph.nodes[place[0]]
+
+    def node_run(self, place: Place) -> NodeRun | None:
+        """The node run at a place."""
+        return self.run.nodes.get(place)
+
+    @property
+    def progress(self) -> float:
+        """The share of the reachable graph that is settled, rounded for the record."""
+        return round(self.run.settled / (len(self.graph.nodes) or 1), 6)
+
+    def words(self, text: str) -> Words:
+        """A text of this run's person."""
+        return Protected[str](subject=self.run.terms.subject, words=text)
+
+    def values(self, values: Mapping[str, JsonValue]) -> Values:
+        """Values of this run's person."""
+        return Protected[dict[str, JsonValue]](subject=self.run.terms.subject, words=dict(values))
+
+    def inputs(self, place: Place) -> dict[str, JsonValue]:
+        """The values of a node's inputs by name. Raises `Problem` 20600 for a key that no schema has."""
+        node = self.node(place)
+        return {one.name: self.value(one.source, place, f"{node.id}: input {one.name}") for one in node.inputs}
+
+    def value(self, source: Source, place: Place, where: str) -> JsonValue:
+        """A source's value as stored, else the default of its type."""
+        if not source.node:
+            return source.literal
+        target = self.graph.nodes.get(source.node)
+        if target is None:
+            return None
+        node = self.node_run(self.seen_from(source.node, place))
+        schema = schema_of(target, source.name)
+        return pick(_stored(node, source.name, schema), schema, list(source.keys), where)
+
+    def seen_from(self, node: str, place: Place) -> Place:
+        """Where a node that is referred to stands: in the same rounds."""
+        return node, place[1]
+
+
+def _stored(node: NodeRun | None, name: str, schema: Mapping[str, JsonValue]) -> JsonValue:
+    if node is None or node.status != "completed":
+        return default_of(schema)
+    if name in node.outputs:
+        return node.outputs[name]
+    if name == ERROR_CODE:
+        return node.problem.code if node.problem else 0
+    if name == ERROR_MESSAGE:
+        return node.problem.message if node.problem else ""
+    return default_of(schema)

@@ -1,0 +1,120 @@
+"""Types, defaults, literals and references of the flow language (astron.md 4.5).
+
+In come values of any JSON type and what a node declares; out go values of the declared type, or a `Problem`.
+No expression is ever evaluated: a literal is read as JSON.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import cast
+
+from jsonschema import Draft7Validator
+from jsonschema.protocols import Validator
+from pydantic import JsonValue
+
+from services.core.codes import Code
+from services.core.problems import Problem
+
+Schema = dict[str, JsonValue]
+
+_DEFAULTS: dict[str, str] = {"string": '""', "number": "0.0", "integer": "0", "boolean": "false", "array": "[]", "object": "{}"}
+TYPES = frozenset(_DEFAULTS)
+
+
+def default_of(schema: Mapping[str, JsonValue]) -> JsonValue:
+    """What a variable holds before anything is stored: the schema's `default`, else by type."""
+    if "default" in schema:
+        return schema["default"]
+    return json.loads(_DEFAULTS.get(str(schema.get("type")), "null"))
+
+
+def is_of(value: JsonValue, type_: str) -> bool:
+    """Whether a value has the type as JSON has it: a boolean is no number, an integer is one."""
+    match type_:
+        case "string":
+            return isinstance(value, str)
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "array":
+            return isinstance(value, list)
+        case "object":
+            return isinstance(value, dict)
+        case _:
+            return True
+
+
+def literal(value: JsonValue, type_: str, where: str) -> JsonValue:
+    """A literal as its declared type. Raises 22101 naming `where` when it cannot be read so."""
+    if is_of(value, type_):
+        return value
+    if type_ == "boolean":
+        return value not in ("false", "False")
+    if type_ == "string":
+        return text_of(value)
+    if isinstance(value, str):
+        try:
+            read = json.loads(value)
+        except ValueError:
+            read = None
+        if read is not None and is_of(read, type_):
+            return read
+    raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{where}: the literal is not of type {type_}")
+
+
+def text_of(value: JsonValue) -> str:
+    """A value inside a text: strings as they are, everything else as JSON with a space after `:` and `,`."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def compact(value: JsonValue) -> str:
+    """Compact JSON, as the end node prints its outputs in mode 0."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def pick(value: JsonValue, schema: Mapping[str, JsonValue], keys: list[str], where: str) -> JsonValue:
+    """Follow a dotted path into a value, mapping over arrays of objects.
+
+    A key that the schema does not have is 20600; a key that only the value lacks gives the type's default.
+    """
+    if not keys:
+        return value
+    if schema.get("type") == "array" and isinstance(items := schema.get("items"), dict):
+        elements = value if isinstance(value, list) else []
+        return [pick(element, items, keys, where) for element in elements]
+    inner = properties_of(schema).get(keys[0])
+    if inner is None:
+        raise Problem(Code.VARIABLE_POOL_GET_PARAMETER_ERROR, f"{where}: the schema has no key {keys[0]}")
+    below = value[keys[0]] if isinstance(value, dict) and keys[0] in value else default_of(inner)
+    return pick(below, inner, keys[1:], where)
+
+
+def properties_of(schema: Mapping[str, JsonValue]) -> dict[str, Schema]:
+    """The `properties` of an object schema; empty where there are none."""
+    found = schema.get("properties")
+    return cast("dict[str, Schema]", found) if isinstance(found, dict) else {}
+
+
+def misfits(value: JsonValue, schema: str) -> str:
+    """What of `value` breaks the JSON Schema (draft 7, given as JSON text): sentences joined by `; `, empty if nothing."""
+    found = sorted(_validator(schema).iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
+    return "; ".join(
+        f"{'.'.join(map(str, error.absolute_path)) or 'the value'}: {_said(error.validator, error.validator_value)}" for error in found
+    )
+
+
+def _said(rule: object, wanted: object) -> str:
+    if rule == "required":
+        return f"these are required: {', '.join(cast('list[str]', wanted))}"
+    if rule == "additionalProperties":
+        return "there is an unknown key"
+    return f"it breaks {rule} = {json.dumps(wanted, ensure_ascii=False)}"
+
+
+@lru_cache(maxsize=1024)
+def _validator(schema: str) -> Validator:
+    return Draft7Validator(json.loads(schema))

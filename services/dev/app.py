@@ -1,0 +1,76 @@
+"""All programs in one process: what a new machine runs first.
+
+In come settings; it migrates the rows, opens one world, runs projector, processor and api in it, sets up the demo, and
+prints how to use it. It ends when it is asked to (exit code 0) or when one of its programs ends (all drain, one
+sentence says which and why).
+"""
+
+import asyncio
+
+from services.api import app as api
+from services.dev import demo
+from services.dev.welcome import answering, greet
+from services.kit import logs
+from services.kit.assemble import make_folder, open_world
+from services.kit.database import Database
+from services.kit.program import guarded, stoppable, together
+from services.kit.serving import listen
+from services.kit.settings import LOOPBACK, Settings
+from services.kit.world import World
+from services.processor import app as processor
+from services.projector import app as projector
+
+_EASIER = {"durability": "single", "trusted_proxies": LOOPBACK, "cors_origins": ("*",), "log_level": "warning", "demo": True}
+
+
+def main(settings: Settings) -> int:
+    """Run until stopped; the exit code."""
+    return guarded(lambda: _dev(settings))
+
+
+def settings_for_dev(given: Settings) -> Settings:
+    """The settings with dev's own defaults in place of those that nobody gave."""
+    return given.model_copy(update={name: value for name, value in _EASIER.items() if name not in given.model_fields_set})
+
+
+async def run(world: World, stop: asyncio.Event) -> None:
+    """The three programs, the demo and the greeting, until `stop`. Raises `Refused` or `ProgramError`."""
+
+    async def welcome(stop: asyncio.Event) -> None:
+        ready = await demo.settle(world) if world.settings.demo else False
+        if await answering(world.settings, stop):
+            greet(world.settings, ready=ready)
+        await stop.wait()
+
+    parts = {
+        "projector": lambda stop: projector.run(world, stop),
+        "processor": lambda stop: processor.run(world, stop),
+        "api": lambda stop: api.run(world, stop),
+        "demo": welcome,
+    }
+    await together(parts, stop)
+
+
+async def _dev(settings: Settings) -> None:
+    logs.configure("dev", settings.log_level)
+    settings = settings.model_copy(update={"port": _free_port(settings)})
+    make_folder(settings)
+    await _migrate(settings)
+    async with stoppable() as stop, open_world(settings) as world:
+        await run(world, stop)
+
+
+def _free_port(settings: Settings) -> int:
+    """The port, as a number that can be printed; refused before anything else is touched."""
+    bound = listen(settings.host, settings.port)
+    port: int = bound.getsockname()[1]
+    bound.close()
+    return port
+
+
+async def _migrate(settings: Settings) -> None:
+    database = Database(settings)
+    try:
+        await database.migrate()
+    finally:
+        await database.dispose()

@@ -1,0 +1,73 @@
+"""From settings to a world: every port gets its adapter here, and nowhere else.
+
+`build_world` only connects objects; `open_world` also opens them, checks what must be checked before a program may
+start, and lets go of everything afterwards. What cannot be opened is `Refused` with one sentence.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from services.kit.blobs import FolderBlobs
+from services.kit.clock import SystemClock
+from services.kit.database import Database
+from services.kit.errors import Refused
+from services.kit.ids import Minter
+from services.kit.log import Log
+from services.kit.metrics import Metrics
+from services.kit.secrets_store import StoredSecrets, master_key
+from services.kit.settings import Settings
+from services.kit.world import World
+
+
+def build_log(settings: Settings) -> Log:
+    """Apache Kafka where it is named, else the embedded log."""
+    if settings.kafka:
+        from services.kit.kafka import KafkaLog
+
+        return KafkaLog(settings)
+    from services.kit.sqlite import SqliteLog
+
+    return SqliteLog(settings.data / "log.sqlite", settings.partitions)
+
+
+def build_world(settings: Settings) -> World:
+    """All ports with their adapters, not yet opened. Makes the data folder; raises `Refused` where it cannot be written."""
+    make_folder(settings)
+    clock = SystemClock()
+    database = Database(settings)
+    return World(
+        settings=settings,
+        log=build_log(settings),
+        blobs=FolderBlobs(settings.data / "blobs"),
+        database=database,
+        secrets=StoredSecrets(database, master_key(settings), clock),
+        clock=clock,
+        minter=Minter(clock),
+        metrics=Metrics(),
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_world(settings: Settings) -> AsyncIterator[World]:
+    """A world whose schema fits and whose log has started; closed at the end. Raises `Refused`."""
+    world = build_world(settings)
+    try:
+        await world.database.check_schema()
+        await world.log.start()
+        world.metrics.log_reachable.set(1)
+        yield world
+    finally:
+        await world.log.stop()
+        await world.database.dispose()
+
+
+def make_folder(settings: Settings) -> None:
+    """The data folder, there and writable. Raises `Refused`."""
+    probe = settings.data / ".writable"
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as wrong:
+        why = (wrong.strerror or "it cannot be used").lower()
+        raise Refused(f"the data folder {settings.data} cannot be written: {why}; give another with --data.") from None

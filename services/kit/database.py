@@ -1,0 +1,130 @@
+"""The database of the rows: SQLite for one machine, PostgreSQL for many, behind one async engine.
+
+`begin()` writes, `connect()` reads, `snapshot()` reads several things as of one moment. On SQLite one process has one
+writer at a time and waits in line for it, never on the file's lock. Schema changes are in `services.kit.migrations`.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from services.kit.errors import Refused
+from services.kit.progress import Progress
+from services.kit.settings import Settings
+
+BUSY_MS = 10_000
+CONNECT_S = 10
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+
+class Database:
+    """One engine, by settings or by URL. `progress` tells programs in the same process how far the rows are."""
+
+    def __init__(self, where: Settings | str) -> None:
+        self.url = _url(where if isinstance(where, str) else url_of(where))
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite(self.url) if self.is_sqlite else _postgres(self.url)
+        self.progress = Progress()
+        self._line = asyncio.Lock()
+
+    @property
+    def name(self) -> str:
+        """The address without its password, for messages."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextlib.asynccontextmanager
+    async def begin(self, durable: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes; committed at the end, rolled back when anything is raised.
+
+        `durable` survives a power cut on SQLite as well (rows need not: their checkpoint goes back with them).
+        """
+        async with self._line if self.is_sqlite else contextlib.nullcontext(), self.engine.connect() as connection:
+            await connection.execution_options(writes=True, durable=durable)
+            async with connection.begin():
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that reads."""
+        async with self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose reads all see the same moment."""
+        async with self.engine.connect() as connection:
+            if not self.is_sqlite:
+                await connection.execution_options(isolation_level="REPEATABLE READ")
+            async with connection.begin():
+                yield connection
+
+    async def check_schema(self) -> None:
+        """Raises `Refused` when the schema is older or newer than this program, or the database does not answer."""
+        from services.kit.migrations import check
+
+        await check(self)
+
+    async def migrate(self) -> None:
+        """Bring the schema to what this program needs. Raises `Refused` when it is newer."""
+        from services.kit.migrations import migrate
+
+        await migrate(self)
+
+    async def dispose(self) -> None:
+        """Close all connections. Safe to call twice."""
+        await self.engine.dispose()
+
+
+def url_of(settings: Settings) -> str:
+    """The setting, or SQLite in the data folder."""
+    return settings.database or f"sqlite:///{settings.data.absolute() / 'rows.sqlite'}"
+
+
+def is_gone(wrong: BaseException) -> bool:
+    """Whether the database does not answer now (try again), rather than says no."""
+    if isinstance(wrong, DBAPIError):
+        return wrong.connection_invalidated or isinstance(wrong, OperationalError | InterfaceError | InternalError)
+    return isinstance(wrong, OSError | TimeoutError | sa.exc.TimeoutError)
+
+
+def _url(text: str) -> sa.URL:
+    try:
+        url = sa.make_url(text)
+    except ArgumentError:
+        raise Refused("the database address must be a URL like postgresql://user:password@host/name or sqlite:///file") from None
+    driver = _DRIVERS.get(url.get_backend_name())
+    if driver is None:
+        raise Refused(f"the database must be postgresql:// or sqlite://, not {url.get_backend_name()}://")
+    return url.set(drivername=driver)
+
+
+def _postgres(url: sa.URL) -> AsyncEngine:
+    patience = {"connect_timeout": url.query.get("connect_timeout", str(CONNECT_S))}
+    return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_timeout=CONNECT_S, connect_args=patience)
+
+
+def _sqlite(url: sa.URL) -> AsyncEngine:
+    engine = create_async_engine(url, connect_args={"timeout": BUSY_MS / 1000})
+
+    def opened(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin where we say, see `began`
+        cursor = connection.cursor()
+        for setting in (f"busy_timeout = {BUSY_MS}", "journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+
+    def began(connection: sa.Connection) -> None:
+        options = connection.get_execution_options()
+        if bool(options.get("durable")) != bool(connection.info.get("durable")):
+            connection.info["durable"] = bool(options.get("durable"))
+            connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if options.get('durable') else 'NORMAL'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
+
+    sa.event.listen(engine.sync_engine, "connect", opened)
+    sa.event.listen(engine.sync_engine, "begin", began)
+    return engine

@@ -1,0 +1,80 @@
+"""What is counted and measured: Prometheus instruments of one program, on a registry of its own.
+
+Labels are bounded: surfaces, route templates, statuses, command types, partitions. Ids, texts and addresses are never
+labels. Programs that do not touch an instrument show it at zero or not at all.
+"""
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Metrics:
+    """All instruments, by area."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._http()
+        self._runs()
+        self._owner()
+        self._effects()
+        self._projector()
+        self._log()
+
+    def render(self) -> bytes:
+        """The text that Prometheus reads; its type is `CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+    def _http(self) -> None:
+        """The api. `route` is the template (`/v1/runs/{event_id}`) or `unknown`; `status` a class (`2xx`)."""
+        self.http_requests = self._counter("prozess_http_requests", "Requests answered.", "surface", "route", "status")
+        self.http_seconds = self._histogram("prozess_http_seconds", "Time to the first byte of the answer.", _LATENCY, "surface")
+        self.open_streams = self._gauge("prozess_open_streams", "Streams being followed now.", "surface")
+        self.commands_appended = self._counter("prozess_commands_appended", "Commands in the log, by type.", "type")
+        self.commands_refused = self._counter("prozess_commands_refused", "Commands that their stream refused, by type.", "type")
+
+    def _runs(self) -> None:
+        """The fate of runs. `status` is completed, failed, timed_out or cancelled."""
+        self.runs_started = self._counter("prozess_runs_started", "Runs accepted.", "surface")
+        self.runs_finished = self._counter("prozess_runs_finished", "Runs ended.", "surface", "status")
+        self.first_token_seconds = self._histogram(
+            "prozess_first_token_seconds", "From the request to the first text shown.", _WAITS, "surface"
+        )
+
+    def _owner(self) -> None:
+        """Partitions and their owners."""
+        self.partitions_owned = self._gauge("prozess_partitions_owned", "Partitions this program owns now.")
+        self.takeovers = self._counter("prozess_takeovers", "Claims appended by this program.")
+        self.batch_events = self._histogram("prozess_batch_events", "Events in one batch.", _SIZES)
+        self.batch_seconds = self._histogram("prozess_batch_seconds", "From handing a batch to the log to its acknowledgement.", _LATENCY)
+        self.events_appended = self._counter("prozess_events_appended", "Events acknowledged by the log.")
+
+    def _effects(self) -> None:
+        """What is done for nodes. `outcome` is completed, failed, timed_out or cancelled."""
+        self.effects_running = self._gauge("prozess_effects_running", "Effects being performed now.", "kind")
+        self.model_calls = self._counter("prozess_model_calls", "Calls of models ended.", "outcome")
+        self.model_first_token_seconds = self._histogram("prozess_model_first_token_seconds", "A model's own first token.", _WAITS)
+
+    def _projector(self) -> None:
+        """How far the rows are behind the log."""
+        self.projector_lag_events = self._gauge("prozess_projector_lag_events", "Records not yet in the rows.", "partition")
+        self.projector_lag_seconds = self._gauge(
+            "prozess_projector_lag_seconds", "Age of the oldest record not yet in the rows.", "partition"
+        )
+        self.projector_batch_seconds = self._histogram("prozess_projector_batch_seconds", "One transaction of the projector.", _LATENCY)
+
+    def _log(self) -> None:
+        """The log as this program sees it."""
+        self.log_reachable = self._gauge("prozess_log_reachable", "1 while the log answers, else 0.")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, text, labels, registry=self.registry, buckets=buckets)

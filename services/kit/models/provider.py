@@ -1,0 +1,55 @@
+"""Which provider answers a question: the offline script, or an endpoint of the OpenAI protocol.
+
+In comes a `Question`; out goes a `Call` that is ready to be sent. The process's own key only ever goes to the process's
+own endpoint. A model named `offline-demo` on a node without a url is the script, whatever else is set up.
+"""
+
+from dataclasses import replace
+
+from services.kit.clock import Clock
+from services.kit.models import offline
+from services.kit.models.connections import ANSWER_BYTES, Connections
+from services.kit.models.continues import handed_over, shape_of, table
+from services.kit.models.endpoint import OPENAI, Endpoint, endpoint_of
+from services.kit.models.openai import OpenAICall
+from services.kit.models.port import Call, ModelFailed, Question
+from services.kit.settings import Settings
+
+
+class Models:
+    """All models, and the connections to them. Raises `Refused` where the settings cannot be understood."""
+
+    def __init__(self, settings: Settings, clock: Clock, answer_bytes: int = ANSWER_BYTES) -> None:
+        self._clock = clock
+        self._key = settings.openai_api_key
+        self._own_url = settings.openai_base_url or (OPENAI if settings.openai_api_key else "")
+        self._shapes = table(settings.model_continues)
+        self._connections = Connections(answer_bytes)
+
+    def call(self, question: Question) -> Call:
+        """The call, not sent yet. Raises `ModelFailed` where the question cannot be asked."""
+        if question.url == offline.URL or (not question.url and question.model == offline.NAME):
+            return offline.OfflineCall(question, self._clock)
+        endpoint, own = self._endpoint(question)
+        shape = handed_over(question, shape_of(self._shapes, endpoint.host, endpoint.port, question.model))
+        question = replace(question, key=_sendable(question.key or (self._key if own else "")))
+        return OpenAICall(self._connections.client(endpoint), endpoint, question, shape, own=own)
+
+    def _endpoint(self, question: Question) -> tuple[Endpoint, bool]:
+        if not question.url and not self._own_url:
+            raise ModelFailed("no model endpoint is known: set the node's url, or OPENAI_BASE_URL and OPENAI_API_KEY", kind="url")
+        mine = endpoint_of(self._own_url) if self._own_url else None
+        asked = endpoint_of(question.url) if question.url else mine
+        assert asked is not None
+        return asked, asked == mine
+
+    async def aclose(self) -> None:
+        """Close all connections. Calls that are under way fail."""
+        await self._connections.aclose()
+
+
+def _sendable(key: str) -> str:
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ModelFailed("the key of this model holds characters that no key has", kind="key")
+    return key

@@ -1,0 +1,139 @@
+"""Settings: read once in a program's `__main__` or in the command line, passed down, never imported as a global.
+
+In come options and the environment; out goes one frozen value. Every field says what it does, its unit, and why this
+default. Environment names are `PROZESS_` and the field in capitals (`OPENAI_…` for the model endpoint, as its own
+clients have it); lists are written with commas. What is wrong is said in one sentence that names the variable and
+never repeats its value.
+"""
+
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+
+from services.kit.errors import Refused
+
+PREFIX = "PROZESS_"
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+
+
+def _commas(value: object) -> object:
+    """`a, b` from the environment; lists from code pass."""
+    if isinstance(value, str):
+        return tuple(part for part in (text.strip() for text in value.split(",")) if part)
+    return value
+
+
+def _home(path: Path) -> Path:
+    return path.expanduser()
+
+
+def _networks(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        try:
+            ip_network(name, strict=False)
+        except ValueError:
+            raise ValueError("every part should be an address or a network such as 10.0.0.0/8") from None
+    return names
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_commas)]
+Place = Annotated[Path, AfterValidator(_home)]
+
+
+class Settings(BaseSettings):
+    """What all programs share; each program reads the part it needs."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", populate_by_name=True, frozen=True)
+
+    # Where everything is
+    data: Place = Field(Path("data"), description="Folder of the embedded log, the rows, the blobs and the master key.")
+    kafka: str = Field("", description="Bootstrap servers of Apache Kafka, comma separated; empty: the embedded log in the data folder.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to speak with the brokers: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; read only with a SASL protocol."
+    )
+    kafka_sasl_username: str = Field("", description="User for SASL.")
+    kafka_sasl_password: str = Field("", description="Password for SASL.", repr=False)
+    kafka_ssl_cafile: Place | None = Field(None, description="Certificate authority that signed the brokers' certificates.")
+    kafka_ssl_certfile: Place | None = Field(None, description="This program's certificate.")
+    kafka_ssl_keyfile: Place | None = Field(None, description="The key of that certificate.")
+    topic_prefix: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,100}$",
+        description="Put before every topic's and group's name, so that several deployments can share a broker.",
+    )
+    partitions: int = Field(
+        8,
+        ge=1,
+        le=4096,
+        description="Partitions of commands and events; fixed for the life of a cluster. 8: one owner per core of a machine.",
+    )
+    durability: Literal["replicated", "single"] = Field(
+        "replicated", description="`replicated`: two brokers must have every event; `single`: one is enough (dev and tests)."
+    )
+    database: str = Field("", description="SQLAlchemy URL of the rows; empty: SQLite in the data folder.", repr=False)
+    master_key: str = Field("", description="Master key of the secrets, 64 hexadecimal digits; wins over the file.", repr=False)
+    master_key_file: Place | None = Field(
+        None, description="File with the master key of the secrets; default: `master.key` in the data folder, made at first use."
+    )
+
+    # The api
+    host: str = Field("127.0.0.1", description="Address the api listens on. Loopback, until somebody decides otherwise.")
+    port: int = Field(8080, ge=0, le=65535, description="Port the api listens on; 0 takes a free one.")
+    trusted_proxies: Annotated[Names, AfterValidator(_networks)] = Field(
+        (), description="Addresses or networks whose `x-consumer-username` is believed; by default nobody's."
+    )
+    cors_origins: Names = Field((), description="Origins of browsers that may call; `*` for any; by default none.")
+    ping_s: float = Field(15.0, ge=5, le=30, description="Silence after which a workflow stream sends a ping, in seconds.")
+    write_wait_s: float = Field(10.0, gt=0, le=600, description="How long an answer waits for its command's events and rows, in seconds.")
+    max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body, in bytes; half of what the log takes.")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port of /metrics and /health in programs other than the api; 0: none. On the address of `host`."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+
+    # Runs
+    run_limit_s: float = Field(1800.0, ge=10, description="How long a run may be active, in seconds; waits for people are not counted.")
+    node_limit_s: float = Field(60.0, ge=5, description="How long a node's effect may stay silent, in seconds.")
+    openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL", description="Model endpoint for nodes that name none.")
+    openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY", description="Key for that endpoint.", repr=False)
+    openai_model: str = Field(
+        "gpt-4o-mini", validation_alias="OPENAI_MODEL", description="Model of the demo flow where an account is there."
+    )
+    model_continues: dict[str, str] = Field(
+        default_factory=dict,
+        description="`host/model` patterns to `never`, `prefill`, `prefix` or `vllm`, as JSON: how an attempt continues recorded text.",
+    )
+
+    # Only dev
+    demo: bool = Field(False, description="Register the app `demo` and its flow at start (only `prozess dev` does).")
+    wiki_root: Place | None = Field(None, description="Folder below which the wiki surfaces may read local repositories; empty: none.")
+
+
+def variable(name: str) -> str:
+    """The environment name of a field."""
+    field: FieldInfo = Settings.model_fields[name]
+    return field.validation_alias if isinstance(field.validation_alias, str) else PREFIX + name.upper()
+
+
+def load(**given: Any) -> Settings:
+    """The settings: what is given wins over the environment, None means not given. Raises `Refused` with one sentence."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as wrong:
+        raise Refused("; ".join(_sentence(str(error["loc"][0]), error["msg"]) for error in wrong.errors()) + ".") from None
+    except SettingsError as wrong:
+        named = next((name for name in Settings.model_fields if f'"{name}"' in str(wrong)), "")
+        raise Refused(f"{variable(named) if named else 'a setting'} is not the JSON that was expected.") from None
+
+
+def _sentence(name: str, message: str) -> str:
+    label = variable(name) if name in Settings.model_fields else name
+    said = message.removeprefix("Value error, ")
+    return f"{label} is not right: {said[:1].lower()}{said[1:]}"

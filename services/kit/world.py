@@ -1,0 +1,26 @@
+"""All ports together, handed to each program's `run(world, stop)`; tests hand in another world."""
+
+from dataclasses import dataclass
+
+from services.kit.blobs import Blobs
+from services.kit.clock import Clock
+from services.kit.database import Database
+from services.kit.ids import Minter
+from services.kit.log import Log
+from services.kit.metrics import Metrics
+from services.kit.secrets import Secrets
+from services.kit.settings import Settings
+
+
+@dataclass(frozen=True)
+class World:
+    """One program's outside."""
+
+    settings: Settings
+    log: Log
+    blobs: Blobs
+    database: Database
+    secrets: Secrets
+    clock: Clock
+    minter: Minter
+    metrics: Metrics

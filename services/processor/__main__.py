@@ -1,0 +1,9 @@
+"""`python -m services.processor` is `prozess processor`, with settings from the environment only."""
+
+import sys
+
+from services.kit.program import main
+from services.processor.app import run
+
+if __name__ == "__main__":
+    sys.exit(main("processor", run))

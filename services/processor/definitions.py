@@ -1,0 +1,55 @@
+"""Pinned definitions by hash: from the cache, else from rows. A definition never changes, so nothing here can be stale."""
+
+from collections import OrderedDict
+
+import structlog
+from tenacity import AsyncRetrying, RetryError, retry_if_result, stop_after_delay, wait_exponential
+
+from events.flow import Document
+from projections import flows
+from services.core.codes import Code
+from services.core.graph import Graph, compile_
+from services.core.problems import Problem
+from services.kit.database import Database
+
+PATIENCE_S = 20.0
+_log = structlog.get_logger(__name__)
+
+
+class Definitions:
+    """Compiled graphs."""
+
+    def __init__(self, database: Database, size: int = 1_000) -> None:
+        self._database = database
+        self._size = size
+        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+
+    async def load(self, digest: str) -> Graph:
+        """The graph of a hash; waits (bounded) for rows that are behind. Raises `Problem` when it never comes or cannot run here."""
+        graph = self._graphs.get(digest)
+        if graph is None:
+            graph = compile_(await self._document(digest))
+            self._graphs[digest] = graph
+            if len(self._graphs) > self._size:
+                self._graphs.popitem(last=False)
+        self._graphs.move_to_end(digest)
+        return graph
+
+    async def _document(self, digest: str) -> Document:
+        patient = AsyncRetrying(
+            retry=retry_if_result(lambda found: found is None),
+            stop=stop_after_delay(PATIENCE_S),
+            wait=wait_exponential(0.005, max=0.5),
+            before_sleep=lambda attempt: _log.warning("definition.missing", definition=digest, attempt=attempt.attempt_number),
+        )
+        try:
+            found: Document | None = await patient(self._find, digest)
+        except RetryError:
+            found = None
+        if found is None:
+            raise Problem(Code.OPEN_API_ERROR, "the definition of this flow is not in the rows yet; try again")
+        return found
+
+    async def _find(self, digest: str) -> Document | None:
+        async with self._database.connect() as connection:
+            return await flows.definition(connection, digest)

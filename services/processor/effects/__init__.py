@@ -1,0 +1,65 @@
+"""The effects: one file each, one line in the register.
+
+An effect is an async generator of outcomes (`services.core.effects`) that ends with exactly one `Done` or `Broke`. Use
+it inside `contextlib.aclosing`, so that leaving early ends what it does at once.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from services.core.effects import ModelRequest, NoopRequest, Outcome, Request
+from services.kit.clock import Clock
+from services.kit.metrics import Metrics
+from services.kit.models.provider import Models
+from services.kit.secrets import Secrets
+from services.kit.settings import Settings
+from services.processor.effects import llm, noop
+
+
+@dataclass(frozen=True, slots=True)
+class EffectWorld:
+    """What effects may touch."""
+
+    settings: Settings
+    secrets: Secrets
+    clock: Clock
+    metrics: Metrics
+    models: Models
+
+
+class Outside(Protocol):
+    """The part of the program's world that effects stand on; `services.kit.world.World` is one."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def secrets(self) -> Secrets: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def metrics(self) -> Metrics: ...
+
+
+Effect = Callable[[Any, EffectWorld], AsyncGenerator[Outcome, None]]
+
+EFFECTS: dict[type[Request], Effect] = {
+    ModelRequest: llm.perform,
+    NoopRequest: noop.perform,
+}
+
+
+@asynccontextmanager
+async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
+    """The effects' world for the life of a program; its connections are closed at the end. Raises `Refused` for bad settings."""
+    models = Models(world.settings, world.clock)
+    try:
+        yield EffectWorld(settings=world.settings, secrets=world.secrets, clock=world.clock, metrics=world.metrics, models=models)
+    finally:
+        await models.aclose()
+
+
+def perform(request: Request, world: EffectWorld) -> AsyncGenerator[Outcome, None]:
+    """Do what a started node asks."""
+    return EFFECTS[type(request)](request, world)

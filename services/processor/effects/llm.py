@@ -1,0 +1,156 @@
+"""Asking a model: the effect of a started `spark-llm` node.
+
+In comes a `ModelRequest`; out come `Called`, a `Piece` for each bit of text the provider sends, `Responded`, and last
+`Done` or `Broke`. Where nothing could be sent at all (no endpoint, no key to be found, text that cannot be continued)
+there is only `Broke`. Nothing is tried twice here: an attempt is an event, and the decider decides about the next.
+"""
+
+import asyncio
+import hashlib
+import json
+import traceback
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from events.node import Problem
+from services.core.codes import Code
+from services.core.effects import Broke, Called, Done, ModelRequest, Outcome, Piece, Responded
+from services.kit.errors import SecretMissing
+from services.kit.logs import logger
+from services.kit.metrics import Metrics
+from services.kit.models.port import Call, ModelFailed, Noted, Question
+from services.kit.models.provider import Models
+from services.kit.secrets import Secrets, is_reference
+
+
+class World(Protocol):
+    """What this effect needs of the world."""
+
+    @property
+    def secrets(self) -> Secrets: ...
+    @property
+    def models(self) -> Models: ...
+    @property
+    def metrics(self) -> Metrics: ...
+
+
+async def perform(request: ModelRequest, world: World) -> AsyncGenerator[Outcome, None]:
+    """Ask, and tell what comes as it comes. Closing the generator (or cancelling what waits for it) ends the call at once."""
+    try:
+        call = world.models.call(await _question(request, world.secrets))
+    except ModelFailed as failure:
+        world.metrics.model_calls.labels("failed").inc()
+        yield _broke(failure)
+        return
+    watch = _Watch()
+    outcome = "cancelled"
+    try:
+        yield Called(call.attributes, digest(call.body), call.continues)
+        async with aclosing(_pieces(call, watch, world.metrics)) as pieces:
+            async for piece in pieces:
+                yield piece
+        failure = watch.failure
+        outcome = "completed" if failure is None else "timed_out" if failure.kind == "timeout" else "failed"
+        yield watch.responded()
+        yield Done(watch.noted.usage) if failure is None else _broke(failure)
+    finally:
+        world.metrics.model_calls.labels(outcome).inc()
+
+
+class _Watch:
+    """What is known of a call so far: times (milliseconds of the loop's clock), the text's digest, the provider's notes."""
+
+    def __init__(self) -> None:
+        self.noted = Noted()
+        self.failure: ModelFailed | None = None
+        self.first_ms: int | None = None
+        self.text = hashlib.sha256()
+        self._loop = asyncio.get_running_loop()
+        self._begin = self._loop.time()
+
+    def elapsed_ms(self) -> int:
+        return round((self._loop.time() - self._begin) * 1000)
+
+    def responded(self) -> Responded:
+        failure = self.failure
+        return Responded(
+            attributes=_attributes(self.noted, failure),
+            response_digest=self.text.hexdigest(),
+            duration_ms=self.elapsed_ms(),
+            first_token_ms=self.first_ms,
+            problem=None if failure is None else Problem(code=failure.code, message=failure.message),
+        )
+
+
+async def _pieces(call: Call, watch: _Watch, metrics: Metrics) -> AsyncGenerator[Piece, None]:
+    """The text as it comes; everything else is noted, a failure too."""
+    try:
+        async with aclosing(call.stream()) as parts:
+            async for part in parts:
+                if isinstance(part, Noted):
+                    watch.noted = watch.noted.plus(part)
+                    continue
+                if watch.first_ms is None:
+                    watch.first_ms = watch.elapsed_ms()
+                    metrics.model_first_token_seconds.observe(watch.first_ms / 1000)
+                if part.stage == "content":
+                    watch.text.update(_bytes(part.text))
+                yield Piece(part.stage, part.text)
+    except ModelFailed as failure:
+        watch.failure = failure
+    except Exception as error:  # noqa: BLE001 (a mistake of ours ends the node, not the partition)
+        name, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
+        logger(__name__).error("model_call_failed", error=name, place=f"{place.filename}:{place.lineno}")
+        watch.failure = ModelFailed(f"the call of the model failed ({name})", kind=name, code=Code.LLM_NODE_EXECUTION_ERROR)
+
+
+async def _question(request: ModelRequest, secrets: Secrets) -> Question:
+    key = request.key
+    if is_reference(key):
+        try:
+            key = await secrets.resolve(request.app, key)
+        except SecretMissing:
+            raise ModelFailed("the key of this model is not known here (any more): save the flow again with its key", kind="key") from None
+    return Question(
+        url=request.url,
+        model=request.model,
+        messages=tuple((message.role, message.content) for message in request.messages),
+        key=key,
+        temperature=request.temperature,
+        max_tokens=request.max_tokens,
+        extra=request.extra,
+        recorded=request.recorded,
+        recorded_reasoning=request.recorded_reasoning,
+        quiet_s=request.quiet_ms / 1000,
+    )
+
+
+def _attributes(noted: Noted, failure: ModelFailed | None) -> dict[str, JsonValue]:
+    usage = noted.usage
+    found: dict[str, JsonValue] = {
+        "gen_ai.response.id": noted.id,
+        "gen_ai.response.model": noted.model,
+        "gen_ai.response.finish_reasons": [noted.finish_reason] if noted.finish_reason else None,
+        "gen_ai.usage.input_tokens": None if usage is None else usage.input_tokens,
+        "gen_ai.usage.output_tokens": None if usage is None else usage.output_tokens,
+        "error.type": None if failure is None else failure.kind,
+        "http.response.header.retry-after": [failure.retry_after] if failure is not None and failure.retry_after else None,
+        **noted.attributes,
+    }
+    return {name: value for name, value in found.items() if value not in (None, "")}
+
+
+def _broke(failure: ModelFailed) -> Broke:
+    return Broke(Problem(code=failure.code, message=failure.message), temporary=failure.temporary)
+
+
+def digest(body: JsonValue) -> str:
+    """SHA-256 of the canonical JSON (sorted keys, no spaces, no escapes)."""
+    return hashlib.sha256(_bytes(json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False))).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

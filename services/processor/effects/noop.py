@@ -1,0 +1,10 @@
+"""Nothing, done at once: exists for `make bench` only, to measure the line without a model."""
+
+from collections.abc import AsyncGenerator
+
+from services.core.effects import Done, NoopRequest, Outcome
+
+
+async def perform(_request: NoopRequest, _world: object) -> AsyncGenerator[Outcome, None]:
+    """Done."""
+    yield Done()

@@ -1,0 +1,140 @@
+"""What one partition's owner knows: the fold of its accepted events, stream by stream.
+
+In come accepted events and commands; out go the events that a command leads to. Ids of commands, idempotency keys and
+ended runs are remembered longer than commands are kept.
+"""
+
+from dataclasses import dataclass, field
+
+from events import topics
+from events.commands import CancelRun, RegisterApp, StartRun
+from events.envelope import Envelope, Event, Fact, Meta
+from events.refusal import CommandRefused, CommandRepeated
+from events.run import RunStarted
+from services.core import run as core_run
+from services.core.app import APP, AppState
+from services.core.codes import Code
+from services.core.flow import FLOW, WISHES, FlowState
+from services.core.graph import Graph
+from services.core.run import Decision
+from services.core.run_state import Active, Ended, NotStarted, RunState, evolve
+from services.core.turn import Limits
+
+DAY_MS = 86_400_000
+REMEMBERED_MS = 8 * DAY_MS
+"""Commands are kept for 7 days; their ids for one more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An event and the stream it belongs to."""
+
+    stream: str
+    app: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command leads to, and whether its run needs a further step at once."""
+
+    said: list[Said]
+    more: bool = False
+
+
+@dataclass
+class PartitionState:
+    """All streams of one partition. Runs that ended are only remembered by id, flows and apps for good."""
+
+    runs: dict[str, Active] = field(default_factory=dict[str, Active])
+    ended: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    flows: dict[str, FlowState] = field(default_factory=dict[str, FlowState])
+    apps: dict[str, AppState] = field(default_factory=dict[str, AppState])
+    known: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    keys: dict[tuple[str, str], tuple[str, str, int]] = field(default_factory=dict[tuple[str, str], tuple[str, str, int]])
+
+    def run(self, run: str) -> RunState:
+        """A run's state."""
+        if run in self.runs:
+            return self.runs[run]
+        return Ended(self.ended[run][0]) if run in self.ended else NotStarted()
+
+    def apply(self, meta: Meta, event: Fact) -> None:
+        """Fold one accepted event (or one of our own, decided just now)."""
+        if meta.command and meta.command not in self.known:
+            self.known[meta.command] = (meta.stream, meta.time)
+        if not isinstance(event, Event):
+            return
+        category, _, name = meta.stream.partition("-")
+        match category:
+            case "run":
+                self._apply_run(name, meta, event)
+            case "flow":
+                self.flows[name] = FLOW.evolve(self.flows.get(name, FLOW.initial), event, meta.time)
+            case "app":
+                self.apps[name] = APP.evolve(self.apps.get(name, APP.initial), event, meta.time)
+            case _:
+                pass
+
+    def _apply_run(self, run: str, meta: Meta, event: Event) -> None:
+        if isinstance(event, RunStarted) and event.idempotency_key:
+            self.keys.setdefault((event.app, event.idempotency_key), (run, meta.command, meta.time))
+        state = evolve(self.run(run), event, meta.time)
+        if isinstance(state, Active):
+            self.runs[run] = state
+        elif isinstance(state, Ended):
+            self.runs.pop(run, None)
+            self.ended[run] = (state.app, meta.time)
+
+    def decide(self, command: Envelope, time: int, graph: Graph | None, limits: Limits) -> Answer:
+        """The events of a command: at least one. A command that was seen before changes nothing and says so."""
+        meta, wish = command.meta, command.data
+        repeated = self._repetition(meta, wish)
+        if repeated is not None:
+            return self._aside(meta, repeated)
+        match wish:
+            case StartRun() | CancelRun():
+                if isinstance(wish, StartRun) and topics.minted_at(wish.run) < time - REMEMBERED_MS:
+                    return self._aside(meta, _refusal(meta, Code.OPEN_API_ERROR, "the run id is too old; repeat the request"))
+                decision = core_run.decide(self.run(wish.run), wish, time, graph, limits)
+                return self._answer(meta, decision.events, decision)
+            case RegisterApp():
+                return self._answer(meta, APP.decide(self.apps.get(wish.app, APP.initial), wish, time))
+            case _ if isinstance(wish, WISHES):
+                state = self.flows.get(meta.stream.partition("-")[2], FLOW.initial)
+                return self._answer(meta, FLOW.decide(state, wish, time))  # pyright: ignore[reportArgumentType]
+            case _:
+                return self._aside(meta, _refusal(meta, Code.OPEN_API_ERROR, "nobody decides this command"))
+
+    def refuse(self, meta: Meta, code: Code, message: str) -> Answer:
+        """A refusal that was decided before the stream was asked."""
+        return self._aside(meta, _refusal(meta, code, message))
+
+    def forget(self, time: int) -> None:
+        """Drop what is older than the window."""
+        for memory in (self.ended, self.known):
+            for key in [key for key, (_, at) in memory.items() if at < time - REMEMBERED_MS]:
+                del memory[key]
+        for key in [key for key, (_, _, at) in self.keys.items() if at < time - REMEMBERED_MS]:
+            del self.keys[key]
+
+    def _repetition(self, meta: Meta, wish: Fact) -> CommandRepeated | None:
+        if meta.id in self.known:
+            return CommandRepeated(wished=meta.type, target=self.known[meta.id][0], first=meta.id)
+        if isinstance(wish, StartRun) and wish.idempotency_key:
+            first = self.keys.get((wish.app, wish.idempotency_key))
+            if first is not None:
+                return CommandRepeated(wished=meta.type, target=topics.run_stream(first[0]), first=first[1])
+        return None
+
+    def _answer(self, meta: Meta, events: list[Event], decision: Decision | None = None) -> Answer:
+        aside = topics.refusals_stream(meta.app)
+        said = [Said(aside if isinstance(event, CommandRefused) else meta.stream, meta.app, event) for event in events]
+        return Answer(said, more=decision is not None and decision.more)
+
+    def _aside(self, meta: Meta, event: Event) -> Answer:
+        return Answer([Said(topics.refusals_stream(meta.app), meta.app, event)])
+
+
+def _refusal(meta: Meta, code: Code, message: str) -> CommandRefused:
+    return CommandRefused(wished=meta.type, target=meta.stream, code=code, message=message)

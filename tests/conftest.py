@@ -1,0 +1,13 @@
+"""The event loop, and how hard Hypothesis tries. Fixtures live in `tests/support/`."""
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, deadline=None, database=None)
+settings.register_profile("deep", max_examples=5_000, deadline=None)
+settings.load_profile("ci")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
