@@ -7,7 +7,6 @@ READY := $(VENV)/.ready
 UV := $(BIN)/uv
 COMPILE := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --quiet
-PORT ?= 8080
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -19,7 +18,7 @@ help: ## list the recipes
 setup: $(READY) ## make .venv with the locked versions (instant when nothing changed)
 
 run: setup ## everything in one process on the embedded log, at 127.0.0.1:8080 (PORT=… for another)
-	@$(BIN)/prozess dev --port $(PORT) $(ARGS)
+	@$(BIN)/prozess dev $(ARGS)
 
 test: setup ## all tests, with a real broker and a real database (ARGS="-k word" for some)
 	@$(BIN)/python -m pytest $(ARGS)
@@ -50,6 +49,7 @@ schemas: setup ## write events/schemas/ anew from the classes, and show the diff
 migration: setup ## a new migration from the tables as they are: make migration NAME=what_changes
 	@test -n "$(NAME)" || { echo "make migration needs a name: make migration NAME=what_changes" >&2; exit 2; }
 	@$(BIN)/python -m infra.migrations --new "$(NAME)"
+	@$(BIN)/ruff format --quiet alembic
 
 ci: check test ## what must pass before anything lands
 

@@ -58,7 +58,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
         return
     names = sorted({run for run, _ in told})
     heads = run_journal_heads
-    known = dict(connection.execute(sa.select(heads.c.run, heads.c.position).where(heads.c.run.in_(names))).tuples().all())
+    known: dict[str, int] = {name: position for name, position in connection.execute(sa.select(heads.c.run, heads.c.position).where(heads.c.run.in_(names)))}
     rows: list[Row] = []
     open_blocks: dict[str, tuple[tuple[Any, ...], Row]] = {}
     for run, event in told:
@@ -134,7 +134,7 @@ async def read(connection: AsyncConnection, run: str, after: int = 0, limit: int
     """The events with the positions `after` + 1 to `after` + `limit`, as far as they are there, as they were accepted."""
     of_run = (run_journal.c.run == run, run_journal.c.position > after - BLOCK, run_journal.c.position <= after + limit)
     wanted = sa.select(run_journal).where(*of_run, run_journal.c.last > after).order_by(run_journal.c.position)
-    events = _events(mappings(await connection.execute(wanted)))
+    events = events_of(mappings(await connection.execute(wanted)))
     return [event for event in events if after < event.position <= after + limit]
 
 
@@ -144,7 +144,8 @@ async def head(connection: AsyncConnection, run: str) -> int:
     return (await connection.execute(wanted)).scalar_one_or_none() or 0
 
 
-def _events(rows: Iterable[Mapping[str, Any]]) -> Iterable[Accepted]:
+def events_of(rows: Iterable[Mapping[str, Any]]) -> Iterable[Accepted]:
+    """The events that rows of the journal stand for."""
     for row in rows:
         shared = {name: row[name] for name in ("type", "version", "source", "app", "actor", "claim", "cause", "command", "traceparent")}
         meta = Meta(id=row["id"], time=row["time"], stream=f"run-{row['run']}", **shared)

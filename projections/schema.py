@@ -118,6 +118,8 @@ def parts_of(cursor: str, *types: type) -> tuple[Any, ...]:
         raise BadCursor("the cursor was not made by this service") from None
     if not isinstance(parts, list) or [type(part) for part in parts] != list(types):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] (any JSON)
         raise BadCursor("the cursor was not made for this list")
+    if any(isinstance(part, int) and not -(2**63) <= part < 2**63 for part in parts):  # pyright: ignore[reportUnknownVariableType] (any JSON)
+        raise BadCursor("the cursor was not made for this list")
     return tuple(parts)  # pyright: ignore[reportUnknownArgumentType] (any JSON)
 
 

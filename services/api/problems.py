@@ -116,6 +116,10 @@ class Problems:
         """The answer to a body over the limit."""
         return self._invalid(path, [f"Parameter: body, Error: at most {limit} bytes are taken (too_large)"], 413)
 
+    def too_slow(self, path: str, seconds: int) -> Response:
+        """The answer to a body that did not arrive."""
+        return self._invalid(path, [f"Parameter: body, Error: it did not arrive within {seconds} s (too_slow)"], 408)
+
     def refusal(self, path: str, no: Refusal) -> Response:
         """E4, E1 or a status."""
         surface = surface_of(path)
@@ -125,8 +129,7 @@ class Problems:
         if no.code == PARAM_ERROR:
             return self._invalid(path, [no.message])
         if surface is Surface.CHAT:
-            more = {name: value for name, value in named(no.code).items()}
-            body = refused(no.code, no.message, sid(), self._clock.now() // 1000, **more)
+            body = refused(no.code, no.message, sid(), self._clock.now() // 1000, **named(no.code))
         else:
             body = {"code": no.code, "message": no.message, "sid": sid(), **named(no.code)}
         return Json(body, no.status or 200, no.headers)

@@ -11,8 +11,9 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from services.cli import house, programs, record
+from services.kit import logs
 from services.kit.errors import Refused
-from services.kit.program import REFUSED, say
+from services.kit.program import BROKE, REFUSED, say
 
 
 def _version() -> str:
@@ -29,8 +30,7 @@ def build() -> App:
         help="Puts every AI chat and agent-workflow run on the record.",
         help_epilogue="Settings without an option are read from the environment; `prozess settings` lists them all.",
         version=_version,
-        help_format="plaintext",
-        default_parameter=None,
+        help_format="markdown",
     )
     for part in (programs, record, house):
         part.register(app)
@@ -39,11 +39,14 @@ def build() -> App:
 
 def main(tokens: list[str] | None = None) -> int:
     """Run one command; its exit code."""
+    logs.configure("prozess", "warning")
     try:
         code: Any = build()(tokens, print_error=False, exit_on_error=False, result_action="return_value")
     except CycloptsError as wrong:
         wrong.verbose = False
-        return say(Refused(f"{wrong} Try `prozess --help`."), REFUSED)
+        return say(Refused(f"{str(wrong).rstrip('.')}; try `prozess --help`."), REFUSED)
     except Refused as no:
         return say(no, REFUSED)
+    except Exception as wrong:  # noqa: BLE001 (a sentence instead of a stack trace)
+        return say(wrong, BROKE)
     return code if isinstance(code, int) else 0

@@ -14,14 +14,13 @@ from pydantic_core import PydanticUndefined
 from services.kit.settings import Settings, load, variable
 
 
-def option(field: str, *more_variables: str) -> Parameter:
+def option(field: str, *more_variables: str, default: Any = None) -> Parameter:
     """The option `--field-name` with the field's description and default."""
     described = Settings.model_fields[field]
-    default = described.get_default(call_default_factory=False)
-    told = "" if default in {None, "", (), PydanticUndefined} else f" Default: {default}."
+    told = described.get_default(call_default_factory=False) if default is None else default
     return Parameter(
         name="--" + field.replace("_", "-"),
-        help=f"{described.description}{told}",
+        help=described.description if told in {None, "", (), PydanticUndefined} else f"{described.description} Default: {told}.",
         env_var=[*more_variables, variable(field)],
         show_default=False,
         negative=(),
@@ -30,12 +29,18 @@ def option(field: str, *more_variables: str) -> Parameter:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Where:
-    """Where the log and the rows are."""
+class Folder:
+    """Where things are on this machine."""
 
     data: Annotated[Path | None, option("data")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class OfLog(Folder):
+    """Where the log is."""
+
     kafka: Annotated[str | None, option("kafka")] = None
-    database: Annotated[str | None, option("database")] = None
     partitions: Annotated[int | None, option("partitions")] = None
     topic_prefix: Annotated[str | None, option("topic_prefix")] = None
     durability: Annotated[str | None, option("durability")] = None
@@ -43,33 +48,53 @@ class Where:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Running(Where):
-    """What every running program takes."""
+class OfRows(Folder):
+    """Where the rows are."""
+
+    database: Annotated[str | None, option("database")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Everything(OfLog, OfRows):
+    """What a program stands on."""
 
     master_key_file: Annotated[Path | None, option("master_key_file")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Inner(Everything):
+    """A program that serves nobody but those who watch it."""
+
+    host: Annotated[str | None, option("host")] = None
+    metrics_port: Annotated[int | None, option("metrics_port")] = None
     log_level: Annotated[str | None, option("log_level")] = None
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Inner(Running):
-    """A program that serves nobody but those who watch it."""
+class Outer(Everything):
+    """A program that serves clients."""
 
     host: Annotated[str | None, option("host")] = None
-    metrics_port: Annotated[int | None, option("metrics_port")] = None
+    port: Annotated[int | None, option("port")] = None
+    trusted_proxies: Annotated[str | None, option("trusted_proxies")] = None
+    cors_origins: Annotated[str | None, option("cors_origins")] = None
+    wiki_root: Annotated[Path | None, option("wiki_root")] = None
+    log_level: Annotated[str | None, option("log_level")] = None
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Outer(Running):
-    """A program that serves clients."""
+class AllInOne(Outer):
+    """`dev`, whose defaults are easier."""
 
-    host: Annotated[str | None, option("host")] = None
     port: Annotated[int | None, option("port", "PORT")] = None
-    wiki_root: Annotated[Path | None, option("wiki_root")] = None
+    durability: Annotated[str | None, option("durability", default="single")] = None
+    log_level: Annotated[str | None, option("log_level", default="warning")] = None
 
 
-def settings(options: Where | None, **more: Any) -> Settings:
-    """The settings from the options given, else `more`, else the environment. Raises `Refused`."""
-    given: dict[str, Any] = {} if options is None else {name: value for name, value in asdict(options).items() if value is not None}
-    return load(**{**more, **given})
+def settings(options: Folder | None) -> Settings:
+    """The settings from the options given, else from the environment. Raises `Refused`."""
+    return load(**({} if options is None else asdict(options)))

@@ -3,19 +3,20 @@
 Ctrl-C (or SIGTERM) drains and exits 0; a second one quits at once.
 """
 
-from cyclopts import App
+from cyclopts import App, Group
 
-from services.cli.options import Inner, Outer, settings
+from services.cli.options import AllInOne, Inner, Outer, settings
 from services.kit import program
 
 
 def register(app: App) -> None:
     """Add the commands."""
+    group = Group("Programs", sort_key=1)
     for command in (dev, api, processor, projector):
-        app.command(command, group="Programs")
+        app.command(command, group=group)
 
 
-def dev(options: Outer | None = None, /) -> int:
+def dev(*, options: AllInOne | None = None) -> int:
     """Everything in one process, on the embedded log, with a demo app and a demo flow.
 
     Migrates the rows itself, keeps one copy of everything (`--durability single`), believes loopback's
@@ -26,21 +27,21 @@ def dev(options: Outer | None = None, /) -> int:
     return main(settings_for_dev(settings(options)))
 
 
-def api(options: Outer | None = None, /) -> int:
+def api(*, options: Outer | None = None) -> int:
     """Serves the HTTP surfaces: says what is wished, shows what happens."""
     from services.api.app import run
 
     return program.main("api", run, settings(options))
 
 
-def processor(options: Inner | None = None, /) -> int:
+def processor(*, options: Inner | None = None) -> int:
     """Owns partitions: decides, does, and writes every event."""
     from services.processor.app import run
 
     return program.main("processor", run, settings(options))
 
 
-def projector(options: Inner | None = None, /) -> int:
+def projector(*, options: Inner | None = None) -> int:
     """Remembers: folds the events into rows."""
     from services.projector.app import run
 

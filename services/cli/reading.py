@@ -5,7 +5,7 @@ streams of the partition are folded and left out.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from rich.console import Console
 from rich.progress import Progress
@@ -24,7 +24,7 @@ _MOST_DIGITS = 19
 
 
 @contextlib.asynccontextmanager
-async def open_log(settings: Settings) -> AsyncIterator[Log | SqliteView]:
+async def open_log(settings: Settings) -> AsyncGenerator[Log | SqliteView]:
     """The log alone, to read: Kafka's topics, or the embedded log's file, also while another process writes it. Raises `Refused`."""
     log = build_log(settings) if settings.kafka else SqliteView(settings.data / "log.sqlite")
     try:
@@ -34,7 +34,7 @@ async def open_log(settings: Settings) -> AsyncIterator[Log | SqliteView]:
         await log.stop()
 
 
-async def follow(log: Log | SqliteView, settings: Settings, run: str, console: Console) -> AsyncIterator[Accepted]:
+async def follow(log: Log | SqliteView, settings: Settings, run: str) -> AsyncIterator[Accepted]:
     """The accepted events of the run, for ever. Raises `Refused` for what is no run's id, or a run that is not there."""
     stream, partition = run_stream(run), partition_of(_slot(run), log.partitions(EVENTS))
     first, end = await log.bounds(EVENTS, partition)
@@ -46,7 +46,8 @@ async def follow(log: Log | SqliteView, settings: Settings, run: str, console: C
         accepted = fold.step(await unpack(stored, blobs) if mine else stored)
         return accepted if accepted is not None and mine else None
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not console.is_terminal) as progress:
+    terminal = Console(stderr=True)
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
         task = progress.add_task(f"Reading partition {partition}", total=end - first)
         while fold.offset < end:
             for stored in await log.read(EVENTS, partition, fold.offset):

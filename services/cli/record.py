@@ -5,21 +5,19 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 from cyclopts.validators import Number
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from events.acceptance import ENDS_A_RUN, Accepted
 from events.topics import COMMANDS, EVENTS
 from projections import runs as read_model
 from services.api.shown import Screen
-from services.cli.options import Where, settings
+from services.cli.options import OfLog, OfRows, settings
+from services.cli.printing import console, show, table
 from services.cli.reading import follow, open_log
 from services.kit.database import Database
 from services.kit.program import guarded
@@ -33,19 +31,19 @@ _FEW = 20
 
 def register(app: App) -> None:
     """Add the commands."""
+    group = Group("The record", sort_key=2)
     for command in (topics, runs, tail, replay):
-        app.command(command, group="The record")
+        app.command(command, group=group)
 
 
-def topics(options: Where | None = None, /) -> int:
+def topics(*, options: OfLog | None = None) -> int:
     """Lists the topics with their partitions, bounds and identity."""
     return guarded(lambda: _topics(settings(options)))
 
 
 def runs(
-    options: Where | None = None,
-    /,
     *,
+    options: OfRows | None = None,
     app: Annotated[str, Parameter(help="Only runs of this app.", env_var="PROZESS_APP", show_default=False)] = "",
     limit: Annotated[int, Parameter(help="How many, newest first.", env_var="PROZESS_LIMIT", validator=Number(gte=1, lte=1000))] = _FEW,
 ) -> int:
@@ -55,13 +53,15 @@ def runs(
 
 def tail(
     run: Run,
-    options: Where | None = None,
     /,
     *,
+    options: OfLog | None = None,
     start: Annotated[
         int, Parameter(name="--from", help="The first position to show.", env_var="PROZESS_FROM", validator=Number(gte=1))
     ] = 1,
-    as_json: Annotated[bool, Parameter(name="--json", help="One JSON object a line.", env_var="PROZESS_JSON", negative=())] = False,
+    as_json: Annotated[
+        bool, Parameter(name="--json", help="One JSON object a line.", env_var="PROZESS_JSON", negative=(), show_default=False)
+    ] = False,
 ) -> int:
     """Shows the events of a run as they are written, until the run ends."""
     return guarded(lambda: _tail(settings(options), run, start, as_json))
@@ -69,28 +69,28 @@ def tail(
 
 def replay(
     run: Run,
-    options: Where | None = None,
     /,
     *,
+    options: OfLog | None = None,
     speed: Annotated[Speed, Parameter(help="How fast: as it was, ten times that, or at once.", env_var="PROZESS_SPEED")] = "1",
 ) -> int:
     """Shows what the person saw, in the time it took."""
-    return guarded(lambda: _replay(settings(options), run, speed, asyncio.sleep))
+    return guarded(lambda: _replay(settings(options), run, speed))
 
 
 async def _topics(where: Settings) -> None:
-    table = Table("topic", "identity", "partition", "first", "next", "records", box=None, pad_edge=False)
+    lines = table("topic", "identity", "partition", "first", "next", "records")
     async with open_log(where) as log:
         for topic in (COMMANDS, EVENTS):
             identity = await log.identity(topic)
             for partition in range(log.partitions(topic)):
                 first, end = await log.bounds(topic, partition)
-                table.add_row(topic, identity, str(partition), str(first), str(end), str(end - first))
-    Console().print(table)
+                lines.add_row(topic, identity, str(partition), str(first), str(end), str(end - first))
+    show(lines)
 
 
 async def _runs(where: Settings, app: str, limit: int) -> None:
-    table = Table("run", "app", "flow", "chat", "status", "started", "seconds", box=None, pad_edge=False)
+    lines = table("run", "app", "flow", "chat", "status", "started", "seconds")
     database = Database(where)
     try:
         await database.check_schema()
@@ -100,34 +100,40 @@ async def _runs(where: Settings, app: str, limit: int) -> None:
         await database.dispose()
     for run in page.runs:
         took = "" if run.finished is None else f"{(run.finished - run.started) / 1000:.1f}"
-        table.add_row(run.run, run.app, run.flow, run.chat, run.status, _when(run.started), took)
-    Console().print(table)
+        lines.add_row(run.run, run.app, run.flow, run.chat, run.status, _when(run.started), took)
+    show(lines)
 
 
 async def _tail(where: Settings, run: str, start: int, as_json: bool) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    out = console()
     async with open_log(where) as log:
-        async for event in follow(log, where, run, console):
+        async for event in follow(log, where, run):
             if event.position >= start:
-                console.print(_json(event) if as_json else _line(event), markup=False)
+                out.print(_json(event) if as_json else _line(event), markup=False)
             if event.meta.type in ENDS_A_RUN:
                 return
 
 
-async def _replay(where: Settings, run: str, speed: Speed, pause: Callable[[float], Awaitable[None]]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    screen, before = Screen(), 0
+async def _replay(where: Settings, run: str, speed: Speed) -> None:
+    out, screen, before, stage = console(), Screen(), 0, ""
     async with open_log(where) as log:
-        async for event in follow(log, where, run, console):
-            pieces = [piece for piece in screen.show(event.envelope.data) if piece.text]
+        async for event in follow(log, where, run):
             if speed != "max" and before:
                 await pause(min(max(0, event.meta.time - before) / 1000, _LONGEST_PAUSE_S) / int(speed))
             before = event.meta.time
-            for piece in pieces:
-                console.print(Text(piece.text, style="dim" if piece.stage == "reasoning" else ""), end="")
+            for piece in screen.show(event.envelope.data):
+                if piece.text:
+                    turned = "\n" if stage not in {"", piece.stage} else ""
+                    out.print(Text(turned + piece.text, style="dim" if piece.stage == "reasoning" else ""), end="")
+                    stage = piece.stage
             if event.meta.type in ENDS_A_RUN:
-                console.print()
+                out.print()
                 return
+
+
+async def pause(seconds: float) -> None:
+    """What makes a replay take its time."""
+    await asyncio.sleep(seconds)
 
 
 def _line(event: Accepted) -> Text:

@@ -13,7 +13,7 @@ from services.dev.welcome import answering, greet
 from services.kit import logs
 from services.kit.assemble import make_folder, open_world
 from services.kit.database import Database
-from services.kit.program import guarded, stoppable, together
+from services.kit.program import Parts, guarded, stoppable, together
 from services.kit.serving import listen
 from services.kit.settings import LOOPBACK, Settings
 from services.kit.world import World
@@ -42,7 +42,7 @@ async def run(world: World, stop: asyncio.Event) -> None:
             greet(world.settings, ready=ready)
         await stop.wait()
 
-    parts = {
+    parts: Parts = {
         "projector": lambda stop: projector.run(world, stop),
         "processor": lambda stop: processor.run(world, stop),
         "api": lambda stop: api.run(world, stop),

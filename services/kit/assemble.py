@@ -5,7 +5,7 @@ start, and lets go of everything afterwards. What cannot be opened is `Refused` 
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from services.kit.blobs import FolderBlobs
 from services.kit.clock import SystemClock
@@ -48,7 +48,7 @@ def build_world(settings: Settings) -> World:
 
 
 @contextlib.asynccontextmanager
-async def open_world(settings: Settings) -> AsyncIterator[World]:
+async def open_world(settings: Settings) -> AsyncGenerator[World]:
     """A world whose schema fits and whose log has started; closed at the end. Raises `Refused`."""
     world = build_world(settings)
     try:

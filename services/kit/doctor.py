@@ -1,6 +1,6 @@
 """Is everything there? One finding for each part that Prozess stands on, and what to do where it is not well.
 
-In come settings; out come findings in a fixed order. Nothing is changed but the topics that a log makes at its start.
+In come settings; out come findings in a fixed order. Nothing is changed, but for the topics that Kafka gets when they are missing.
 A check that takes too long is a finding too.
 """
 
@@ -13,11 +13,13 @@ import httpx
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from events.topics import EVENTS
 from services.kit.assemble import build_log, make_folder
 from services.kit.database import Database
-from services.kit.errors import LogInUse, ProzessError, Refused
+from services.kit.errors import ProzessError
 from services.kit.secrets_store import master_key
 from services.kit.settings import Settings
+from services.kit.sqlite_view import SqliteView
 
 State = Literal["good", "note", "bad"]
 _UNAUTHORISED = (401, 403)
@@ -45,15 +47,19 @@ async def examine(settings: Settings, patience: float = 10.0) -> AsyncIterator[F
     }
     try:
         for part, check in checks.items():
-            try:
-                async with asyncio.timeout(patience):
-                    yield await check()
-            except TimeoutError:
-                yield Finding(part, "bad", f"It did not answer within {patience:g} seconds: check its address and the network.")
-            except (ProzessError, SQLAlchemyError, OSError) as wrong:
-                yield Finding(part, "bad", _told(wrong))
+            yield await _checked(part, check, patience)
     finally:
         await database.dispose()
+
+
+async def _checked(part: str, check: Callable[[], Awaitable[Finding]], patience: float) -> Finding:
+    try:
+        async with asyncio.timeout(patience):
+            return await check()
+    except TimeoutError:
+        return Finding(part, "bad", f"It did not answer within {patience:g} seconds: check its address and the network.")
+    except (ProzessError, SQLAlchemyError, OSError) as wrong:
+        return Finding(part, "bad", _told(wrong))
 
 
 async def _folder(settings: Settings) -> Finding:
@@ -62,17 +68,29 @@ async def _folder(settings: Settings) -> Finding:
 
 
 async def _log(settings: Settings) -> Finding:
+    if not settings.kafka:
+        return await _embedded_log(settings)
     log = build_log(settings)
     try:
         await log.start()
-    except LogInUse:
-        return Finding("log", "note", "The embedded log is held by another process; that is right while `prozess dev` runs.")
     finally:
         await log.stop()
-    name = f"Kafka at {settings.kafka}" if settings.kafka else f"The embedded log in {settings.data}"
-    if settings.kafka and settings.durability == "single":
-        return Finding("log", "note", f"{name} answers, but one broker's loss loses events: use PROZESS_DURABILITY=replicated outside dev.")
-    return Finding("log", "good", f"{name} answers, and its topics are as they must be.")
+    if settings.durability == "single":
+        said = f"Kafka at {settings.kafka} answers, but the loss of one broker loses events: PROZESS_DURABILITY=replicated outside dev."
+        return Finding("log", "note", said)
+    return Finding("log", "good", f"Kafka at {settings.kafka} answers, and its topics are as they must be.")
+
+
+async def _embedded_log(settings: Settings) -> Finding:
+    path = settings.data / "log.sqlite"
+    if not path.exists():
+        return Finding("log", "note", f"There is none yet in {settings.data}; the first program makes it.")
+    view = SqliteView(path)
+    await view.start()
+    if view.partitions(EVENTS) != settings.partitions:
+        said = f"{path} has {view.partitions(EVENTS)} partitions: set PROZESS_PARTITIONS={view.partitions(EVENTS)}."
+        return Finding("log", "bad", said)
+    return Finding("log", "good", f"The embedded log in {settings.data} can be read.")
 
 
 async def _database(database: Database) -> Finding:
@@ -115,7 +133,7 @@ async def _model(settings: Settings) -> Finding:
 
 
 def _told(wrong: Exception) -> str:
-    if isinstance(wrong, Refused | ProzessError):
-        text = str(wrong)
-        return text[:1].upper() + text[1:]
+    if isinstance(wrong, ProzessError):
+        text = str(wrong).rstrip(".")
+        return f"{text[:1].upper()}{text[1:]}."
     return f"It does not answer ({type(wrong).__name__}): check PROZESS_DATABASE, and whether the server runs."

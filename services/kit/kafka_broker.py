@@ -5,10 +5,11 @@ In go settings and questions (records from a place, offsets, facts about topics)
 """
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka import errors as driver
@@ -23,8 +24,11 @@ from events.envelope import Record, StoredRecord
 from services.kit.errors import HistoryLost, LogError, Refused, Unreachable
 from services.kit.settings import Settings
 
+T = TypeVar("T")
+
 EARLIEST, LATEST = -2, -1
 REQUEST_S = 10.0
+_CLOSE_S = 2.0
 _LOST_LEADER = (driver.NotLeaderForPartitionError, driver.LeaderNotAvailableError, driver.UnknownTopicOrPartitionError)
 
 
@@ -76,14 +80,20 @@ def cluster_of(settings: Settings) -> Cluster:
     return Cluster(servers, settings.topic_prefix, options)
 
 
-def patience(seconds: float | None) -> AsyncRetrying:
-    """Tries again while the log is unreachable, with growing pauses up to 2 s: for so many seconds, or for ever."""
-    return AsyncRetrying(
+async def patiently(seconds: float | None, question: Callable[[], Awaitable[T]]) -> T:
+    """Asks again while the log is unreachable, with growing pauses up to 2 s: for so many seconds, or for ever."""
+    again = AsyncRetrying(
         retry=retry_if_exception_type(Unreachable),
         wait=wait_random_exponential(multiplier=0.05, max=2),
         stop=stop_never if seconds is None else stop_after_delay(seconds),
         reraise=True,
     )
+
+    async def ask() -> T:
+        return await question()
+
+    answer: T = await again(ask)
+    return answer
 
 
 class Broker:
@@ -93,6 +103,8 @@ class Broker:
         self._cluster = cluster
         self._client: Any = None
         self._opening = asyncio.Lock()
+        self._topics: set[str] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def fetch(self, topic: str, partition: int, start: int, limit: int, *, wait_ms: int, size: int) -> list[StoredRecord]:
         """Records from `start` on, at most `limit`; empty after `wait_ms` without any. Raises `HistoryLost`, `Unreachable`."""
@@ -112,52 +124,62 @@ class Broker:
         return offset
 
     async def ask(self, request: Any, node: Callable[[Any], Any] = AIOKafkaClient.get_random_node) -> Any:
-        """The answer of one broker. Raises `Unreachable`; then the next question begins with the configured servers again."""
-        try:
+        """The answer of one broker. Raises `Unreachable`; the next question then begins with the configured servers again."""
+        client = await self._open()
+        with self._telling(client):
             async with asyncio.timeout(2 * REQUEST_S):
-                client = await self._open()
-                answer = await client.send(node(client), request)
-        except (driver.KafkaError, OSError, TimeoutError) as wrong:
-            self._cluster.health.reachable = False
-            await self.close()
-            raise Unreachable(f"Apache Kafka does not answer: {wrong}") from None
-        self._cluster.health.reachable = True
-        return answer
+                return await client.send(node(client), request)
 
     async def close(self) -> None:
         """Close the connections. The next question opens them again."""
         client, self._client = self._client, None
         if client is not None:
-            await client.close()
+            await _close(client)
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     async def _open(self) -> Any:
         async with self._opening:
             if self._client is None:
                 client: Any = AIOKafkaClient(**self._cluster.options)
                 try:
-                    await client.bootstrap()
+                    with self._telling(client):
+                        async with asyncio.timeout(2 * REQUEST_S):
+                            await client.bootstrap()
                 except BaseException:
-                    await client.close()
+                    await _close(client)
                     raise
                 self._client = client
             return self._client
 
     async def _ask_leader(self, place: TopicPartition, request: Any) -> Any:
-        client = None if self._client is None else self._client.cluster
-        if client is None or client.leader_for_partition(place) in (None, -1):
+        client = await self._open()
+        if client.cluster.leader_for_partition(place) in {None, -1}:
             await self._learn(place.topic)
         return await self.ask(request, lambda client: _leader(client, place))
 
     async def _learn(self, topic: str) -> None:
-        try:
+        client = await self._open()
+        self._topics.add(topic)
+        with self._telling(client):
             async with asyncio.timeout(REQUEST_S):
-                client = await self._open()
-                client.set_topics([topic])
+                client.set_topics(self._topics)
                 await client.force_metadata_update()
+
+    @contextlib.contextmanager
+    def _telling(self, client: Any) -> Generator[None]:
+        """Says what failed in our words; a client that failed is dropped, whoever else uses it hears of it too."""
+        try:
+            yield
         except (driver.KafkaError, OSError, TimeoutError) as wrong:
             self._cluster.health.reachable = False
-            await self.close()
-            raise Unreachable(f"Apache Kafka does not answer: {wrong}") from None
+            if self._client is client:
+                self._client = None
+                closing = asyncio.create_task(_close(client))
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+            raise Unreachable(f"Apache Kafka does not answer: {wrong or type(wrong).__name__}") from None
+        self._cluster.health.reachable = True
 
     async def _check(self, number: int, code: int, place: TopicPartition, lost: str) -> None:
         error: Any = driver.for_code(code)
@@ -172,9 +194,15 @@ class Broker:
 
 def _leader(client: Any, place: TopicPartition) -> Any:
     leader = client.cluster.leader_for_partition(place)
-    if leader in (None, -1):
-        raise driver.LeaderNotAvailableError(place)
+    if leader in {None, -1}:
+        raise Unreachable(f"topic {place.topic}, partition {place.partition}, has no leader now")
     return leader
+
+
+async def _close(client: Any) -> None:
+    with contextlib.suppress(TimeoutError):  # what a dead broker has not read yet keeps a connection open
+        async with asyncio.timeout(_CLOSE_S):
+            await client.close()
 
 
 def _records_of(raw: bytes, start: int, limit: int) -> list[StoredRecord]:

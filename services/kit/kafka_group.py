@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as driver
 
 from services.kit.errors import NotMember, Unreachable
-from services.kit.kafka_broker import REQUEST_S, Cluster, patience
+from services.kit.kafka_broker import REQUEST_S, Cluster, patiently
 from services.kit.log import Assigned, Revoked
 
 _SESSION_MS = 6000
@@ -147,7 +147,7 @@ class KafkaMember(ConsumerRebalanceListener):
                 _log.warning("group %s was lost and is joined again: %s", self._group, wrong)
                 self._lose()
                 await self._part()
-                await patience(None)(self._join)
+                await patiently(None, self._join)
 
     async def _part(self) -> None:
         consumer, self._consumer = self._consumer, None

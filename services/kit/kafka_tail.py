@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from events.envelope import StoredRecord
-from services.kit.kafka_broker import Broker, Cluster, patience
+from services.kit.kafka_broker import Broker, Cluster, patiently
 
 _WAIT_MS = 1000
 _SIZE = 1024 * 1024
@@ -51,7 +51,7 @@ class KafkaTail:
 
     async def _fetch(self) -> list[StoredRecord]:
         while True:
-            found = await patience(None)(self._once)
+            found = await patiently(None, self._once)
             if found:
                 return found
 

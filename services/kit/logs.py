@@ -8,7 +8,7 @@ line below it. Values under names that mean credentials are never written, and p
 import logging
 import sys
 from contextlib import AbstractContextManager
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
 from structlog.stdlib import BoundLogger
@@ -32,7 +32,7 @@ def configure(program: str, level: str = "info", stream: TextIO | None = None) -
     ]
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if terminal:
-        last.append(structlog.dev.ConsoleRenderer(timestamp_key="time"))
+        last.append(structlog.dev.ConsoleRenderer(timestamp_key="time", exception_formatter=structlog.dev.plain_traceback))
     else:
         last += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
     handler = logging.StreamHandler(out)
@@ -56,7 +56,7 @@ def logger(name: str) -> BoundLogger:
 
 
 def about(**ids: str | int) -> AbstractContextManager[None]:
-    """Bind ids (`run`, `event`, `stream`, `partition`) to every line written inside the block, also by tasks it starts."""
+    """Bind ids (`run`, `event_id`, `stream`, `partition`) to every line written inside the block, also by tasks it starts."""
     return structlog.contextvars.bound_contextvars(**ids)
 
 
@@ -74,9 +74,10 @@ def _named(program: str) -> Processor:
 
 def _clean(value: object) -> object:
     if isinstance(value, dict):
-        return {name: HIDDEN if _means_credential(str(name)) else _clean(inner) for name, inner in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        inner = cast("dict[object, object]", value)
+        return {name: HIDDEN if _means_credential(str(name)) else _clean(part) for name, part in inner.items()}
     if isinstance(value, list | tuple):
-        return [_clean(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_clean(part) for part in cast("list[object]", value)]
     return value
 
 

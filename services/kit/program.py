@@ -9,7 +9,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import cast
 
 from services.kit import health, logs
 from services.kit.assemble import open_world
@@ -18,6 +19,7 @@ from services.kit.settings import Settings, load
 from services.kit.world import World
 
 Run = Callable[[World, asyncio.Event], Awaitable[None]]
+Parts = dict[str, Callable[[asyncio.Event], Awaitable[None]]]
 
 FINE, BROKE, REFUSED = 0, 1, 2
 DRAIN_S = 30
@@ -56,15 +58,15 @@ def say(wrong: BaseException, code: int) -> int:
 def sentence(wrong: BaseException) -> str:
     """What went wrong, in one line."""
     while isinstance(wrong, BaseExceptionGroup):
-        wrong = wrong.exceptions[0]
+        wrong = cast("BaseExceptionGroup[BaseException]", wrong).exceptions[0]
     text = " ".join(str(wrong).split())
-    if isinstance(wrong, ProzessError) and text:
-        return text
-    return f"{type(wrong).__name__}: {text}" if text else type(wrong).__name__
+    if not isinstance(wrong, ProzessError) or not text:
+        text = f"{type(wrong).__name__}: {text}" if text else type(wrong).__name__
+    return text if text.endswith((".", "?", "!")) else text + "."
 
 
 @contextlib.asynccontextmanager
-async def stoppable() -> AsyncIterator[asyncio.Event]:
+async def stoppable() -> AsyncGenerator[asyncio.Event]:
     """An event that the first SIGINT or SIGTERM sets; the second ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -83,7 +85,7 @@ async def stoppable() -> AsyncIterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-async def together(programs: dict[str, Callable[[asyncio.Event], Awaitable[None]]], stop: asyncio.Event) -> None:
+async def together(programs: Parts, stop: asyncio.Event) -> None:
     """Run several until `stop`; when one ends or breaks before that, all drain. Raises `Refused` or `ProgramError` with its name."""
     reasons: list[ProzessError] = []
 
@@ -118,7 +120,7 @@ async def together(programs: dict[str, Callable[[asyncio.Event], Awaitable[None]
 async def _program(name: str, run: Run, settings: Settings) -> None:
     logs.configure(name, settings.log_level)
     async with stoppable() as stop, open_world(settings) as world:
-        parts = {name: lambda stop: run(world, stop)}
+        parts: Parts = {name: lambda stop: run(world, stop)}
         if settings.metrics_port and name != "api":
             parts["health endpoint"] = lambda stop: health.run(world, name, stop)
         await together(parts, stop)

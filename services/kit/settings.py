@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         8,
         ge=1,
         le=4096,
-        description="Partitions of commands and events; fixed for the life of a cluster. 8: one owner per core of a machine.",
+        description="Partitions of commands and events; fixed for the life of a cluster. As many processors as these can share the work.",
     )
     durability: Literal["replicated", "single"] = Field(
         "replicated", description="`replicated`: two brokers must have every event; `single`: one is enough (dev and tests)."

@@ -73,7 +73,7 @@ def test_damage_is_told_with_the_field_and_without_the_words() -> None:
     with pytest.raises(Damaged, match=r"run\.completed event-1 cannot be read: outputs\.words, usage") as told:
         data_of(samples.meta(type="run.completed"), b'{"outputs": {"subject": "s", "words": "geheim"}}')
     assert "geheim" not in str(told.value)
-    assert told.value.__cause__ is None
+    assert told.value.__suppress_context__
 
 
 def test_a_value_that_is_no_json_is_damaged() -> None:

@@ -4,7 +4,6 @@ In come a checked request, or the accepted events of a run in order; out go a co
 no clock and no IO, so a replay gives the same bytes. Pings, which a clock decides, are built here but belong to no run.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,7 +15,9 @@ from events.commands import StartRun
 from events.envelope import Fact, Protected, Stage, Values
 from events.node import NodeCompleted, NodeFailed, NodeStarted, OutputClosed, OutputOpened
 from events.run import Mode, RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
+from services.api.errors import named
 from services.api.shown import Screen, Shown, spoken
+from services.api.subjects import subject_of
 
 Frame = dict[str, Any]
 Values_ = dict[str, JsonValue]
@@ -65,9 +66,8 @@ class Pinned:
 
 
 def to_command(chat: Chat, run: str, app: str, pinned: Pinned, mode: Mode, idempotency_key: str = "") -> StartRun:
-    """The wish to start a run. The subject is a pseudonym of the app's end user, else of the chat, else of the run."""
-    person = json.dumps([app, "uid", chat.uid] if chat.uid else [app, "chat", chat.chat_id] if chat.chat_id else [app, "run", run])
-    subject = hashlib.sha256(person.encode()).hexdigest()[:32]
+    """The wish to start a run."""
+    subject = subject_of(app, uid=chat.uid, chat=chat.chat_id, run=run)
     turns = tuple(Turn(role=item.role, content=item.content, content_type=item.content_type or "text") for item in chat.history)
     return StartRun(
         run=run,
@@ -103,7 +103,7 @@ def dumps(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def refused(code: int, message: str, sid: str, created: int, **more: str) -> Frame:
+def refused(code: int, message: str, sid: str, created: int, **more: str | int) -> Frame:
     """E4: a run that never began. Nulls are spelled out here, unlike in frames."""
     return {
         "code": code,
@@ -150,7 +150,6 @@ class Frames:
     sid: str = ""
     seq: int = 0
     """Frames so far in this leg: what `Last-Event-ID` counts, and in open streams `workflow_step.seq`."""
-    done: bool = False
     _began: int = 0
     _progress: float = 0.0
     _highest: float = 0.0
@@ -231,8 +230,9 @@ class Frames:
         return self._frame(time, node, shown=True, **{_KEY[piece.stage]: piece.text})
 
     def _end(self, time: int, node: Frame | None, *, code: int = 0, message: str = "Success", usage: Frame) -> list[Frame]:
-        self.done, self._progress = True, 1.0
-        return self._frame(time, node, code=code, message=message, finish="stop", usage=usage)
+        self._progress = 1.0
+        (frame,) = self._frame(time, node, code=code, message=message, finish="stop", usage=usage)
+        return [{**frame, **(named(code) if code else {})}]
 
     def _run(self, node: str, path: tuple[int, ...]) -> _NodeRun:
         return self._nodes.setdefault((node, path), _NodeRun("", "", 0))

@@ -12,7 +12,7 @@ from events.run import Usage
 from services.kit.models.port import ModelFailed, Noted, Part, Token
 
 
-class Objected(Exception):  # noqa: N818 (a word for a fact)
+class Objected(Exception):
     """The chunk is an error object; `body` as the provider sent it."""
 
     def __init__(self, body: object) -> None:

@@ -1,8 +1,8 @@
 """A model behind an endpoint of the OpenAI protocol, asked with the official client.
 
 In comes a `Question` with its endpoint; out goes the answer as it is written. An answer is whole only when the model
-says `stop`: a cut, silence, an error object or another finish reason is a `ModelFailed`. What would arrive after `stop`
-(usage, the end of the stream) may be missing.
+says `stop`: a cut, silence, an error object or another finish reason is a `ModelFailed`. What would arrive after the
+finish reason (usage, the end of the stream) may be missing.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ class OpenAICall:
                     yield part
                     if isinstance(part, Token):
                         deadline = clock.time() + quiet_s
-                    elif part.finish_reason == "stop":
+                    elif part.finish_reason:
                         stopped, deadline = True, clock.time() + min(_AFTER_STOP_S, quiet_s)
 
     async def _send(self) -> "openai.AsyncStream[Any]":
@@ -130,7 +130,7 @@ async def _expect_events(stream: "openai.AsyncStream[Any]") -> None:
 
 
 async def _next(stream: "openai.AsyncStream[Any]", deadline: float, *, stopped: bool) -> object:
-    """The next chunk, or `_END`. Once the model has said stop, a cut and silence are the end as well."""
+    """The next chunk, or `_END`. Once the model has said why it stopped, a cut and silence are the end as well."""
     try:
         async with asyncio.timeout_at(deadline):
             return await anext(cast("AsyncIterator[object]", stream), _END)

@@ -18,7 +18,7 @@ Shape = Literal["never", "prefill", "prefix", "vllm"]
 EXTERNAL_MODEL = 20380
 
 
-class ModelFailed(ProzessError):  # noqa: N818 (a fact, as the other errors of the kit)
+class ModelFailed(ProzessError):
     """A model did not give a whole answer.
 
     `code` is of the error table, `kind` a word for machines (`429`, `timeout`, `connection`, `length`, …), `temporary`

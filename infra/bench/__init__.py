@@ -1,0 +1,1 @@
+"""Figures: the whole line, beside raw baselines measured in the same run."""

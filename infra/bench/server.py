@@ -1,0 +1,30 @@
+"""The service under the bench: `prozess dev`, and one more node kind that exists only here.
+
+`bench-noop` asks for an effect that does nothing, so that a step costs what the record costs.
+`python -m infra.bench.server --port 0 --data DIR [--kafka ADDR]` takes the options of `prozess dev`.
+"""
+
+from typing import cast
+
+from services.cli import main
+from services.core.codes import Code
+from services.core.effects import NoopRequest
+from services.core.kind import Asking, Finished, Inputs, Kind, Node, Params
+from services.core.kinds import KINDS
+
+NAME = "bench-noop"
+
+
+def _ask(_node: Node, _inputs: Inputs, _asking: Asking) -> NoopRequest:
+    return NoopRequest()
+
+
+def _conclude(_node: Node, _content: str, _reasoning: str) -> Finished:
+    return Finished()
+
+
+NOOP = Kind(name=NAME, params=Params, failure=Code.NODE_RUN_ERROR, ask=_ask, conclude=_conclude)
+
+if __name__ == "__main__":
+    cast("dict[str, Kind]", KINDS)[NAME] = NOOP
+    main()

@@ -1,0 +1,111 @@
+"""What the routes stand on: one value with everything, and the ways in which routes get at it."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+from starlette.requests import Request as Plain
+from starlette.types import Receive, Scope
+
+from services.api.commander import Commander
+from services.api.follow import Followers
+from services.api.history import History
+from services.api.identity import Caller, Identity
+from services.api.problems import Problems, Refusal
+from services.api.tail import Tails
+from services.kit.rows import Rows
+from services.kit.world import World
+
+
+@dataclass(frozen=True)
+class Api:
+    """Everything a route may need."""
+
+    world: World
+    rows: Rows
+    history: History
+    tails: Tails
+    followers: Followers
+    commander: Commander
+    identity: Identity
+    problems: Problems
+
+    @classmethod
+    def of(cls, world: World) -> "Api":
+        """Stand everything on a world; nothing is read before it is needed."""
+        history = History(world.database)
+        tails = Tails(world, history)
+        return cls(
+            world=world,
+            rows=Rows(world.database),
+            history=history,
+            tails=tails,
+            followers=Followers(world, history, tails),
+            commander=Commander(world, tails),
+            identity=Identity(world),
+            problems=Problems(world.clock),
+        )
+
+    async def close(self) -> None:
+        """End all streams and stop reading."""
+        await self.tails.close()
+
+
+def _api(request: Request) -> Api:
+    api: Api = request.app.state.api
+    return api
+
+
+async def _caller(request: Request, api: Annotated[Api, Depends(_api)]) -> Caller:
+    return await api.identity.caller(request)
+
+
+def _known(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    if caller.known is None:
+        raise Refusal(20001, "x-consumer-username: there is no such app")
+    return caller
+
+
+TheApi = Annotated[Api, Depends(_api)]
+TheCaller = Annotated[Caller, Depends(_caller)]
+KnownCaller = Annotated[Caller, Depends(_known)]
+
+
+class StrictJson(Plain):
+    """Bodies as JSON says: UTF-8, no NaN, no lone surrogates, bounded depth."""
+
+    async def json(self) -> Any:
+        """The value. Raises `JSONDecodeError`, which becomes a validation error that does not repeat the body."""
+        try:
+            return from_json(await self.body(), allow_inf_nan=False)
+        except ValueError as wrong:
+            raise json.JSONDecodeError(str(wrong), "", 0) from None
+
+
+class StrictRoute(APIRoute):
+    """A route whose bodies are `StrictJson`."""
+
+    def get_route_handler(self) -> Any:
+        """The handler, given a stricter request."""
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Any:
+            scope: Scope = request.scope
+            receive: Receive = request.receive
+            return await handle(_StrictRequest(scope, receive))
+
+        return strictly
+
+
+class _StrictRequest(StrictJson, Request):
+    """FastAPI's request with our reading of bodies."""
+
+
+async def bounded(api: Api, work: Any) -> Any:
+    """Await something for at most `write_wait_s`. Raises `TimeoutError`."""
+    async with asyncio.timeout(api.world.settings.write_wait_s):
+        return await work

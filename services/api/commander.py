@@ -1,0 +1,67 @@
+"""Sending commands: append, then wait for the first accepted event that answers.
+
+In comes a command and the stream it is for; out comes the accepted event that says what became of it. A refusal is
+raised with its code; a repetition is returned, since the first command's outcome stands.
+"""
+
+import asyncio
+
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from events.acceptance import Accepted
+from events.envelope import Command, Envelope, Meta, encode
+from events.refusal import CommandRefused
+from events.topics import COMMANDS
+from services.api.problems import Refusal
+from services.api.tail import Tails
+from services.kit.blobs import pack
+from services.kit.errors import AppendFailed, NotReady, Unreachable
+from services.kit.ids import new_id
+from services.kit.rows import Rows
+from services.kit.world import World
+
+SOURCE = "prozess/api"
+_AGAIN = AsyncRetrying(
+    retry=retry_if_exception_type((AppendFailed, Unreachable)),
+    stop=stop_after_attempt(5),
+    wait=wait_exponential(multiplier=0.05, max=1),
+    reraise=True,
+)
+
+
+class Commander:
+    """The one way to change anything."""
+
+    def __init__(self, world: World, tails: Tails) -> None:
+        self._world = world
+        self._tails = tails
+        self._rows = Rows(world.database)
+
+    async def submit(self, command: Command, *, stream: str, slot: int, app: str, actor: str) -> Accepted:
+        """Append and wait, at most `write_wait_s`. Raises `Refusal`, `NotReady` (it may still happen), `Closed`."""
+        partition = self._tails.partition(slot)
+        limit = self._world.settings.write_wait_s
+        meta = Meta(new_id(), command.type, command.version, stream, self._world.clock.now(), SOURCE, app=app, actor=actor)
+        record = await pack(encode(Envelope(meta, command)), self._world.blobs)
+        try:
+            async with asyncio.timeout(limit):
+                tail = await self._tails.of(partition)
+                with tail.answer(meta.id) as answer:
+                    async for attempt in _AGAIN.copy():
+                        with attempt:
+                            await self._world.log.append(COMMANDS, partition, [record])
+                    self._world.metrics.commands_appended.labels(command.type).inc()
+                    accepted = await answer
+        except TimeoutError:
+            raise NotReady(f"no answer to {command.type} came within {limit:g} s; it may still happen") from None
+        data = accepted.envelope.data
+        if isinstance(data, CommandRefused):
+            self._world.metrics.commands_refused.labels(command.type).inc()
+            raise Refusal(data.code, data.message)
+        return accepted
+
+    async def change(self, command: Command, *, stream: str, slot: int, app: str, actor: str) -> Accepted:
+        """`submit`, and wait until the rows show it, so that every later request sees it."""
+        accepted = await self.submit(command, stream=stream, slot=slot, app=app, actor=actor)
+        await self._rows.wait(accepted.partition, accepted.offset, self._world.settings.write_wait_s)
+        return accepted

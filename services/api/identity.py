@@ -1,0 +1,112 @@
+"""Who calls: a key pair, or an app's name from a proxy that is trusted.
+
+In come a request's headers and the address it came from; out goes the caller's app, or the surface's refusal. A name
+from anywhere else is as good as none.
+"""
+
+import asyncio
+import hashlib
+import ipaddress
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from projections import apps
+from services.api.problems import Refusal, path_of
+from services.api.surfaces import Surface, surface_of
+from services.kit import passwords
+from services.kit.world import World
+
+HEADER = "x-consumer-username"
+_SPELLINGS = (HEADER, "x_consumer_username")
+_LONGEST = 128
+_REMEMBERED = 10_000
+_AT_ONCE = 2
+_MISSING = f"Parameter: header->{HEADER}, Error: Field required (missing)"
+_WRONG_KEY = "Authorization: the key or the secret is wrong; expected Bearer key:secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The app that calls. `known` is None for a name that a trusted proxy gave and nobody registered."""
+
+    app: str
+    known: apps.App | None
+
+
+class Identity:
+    """Checks callers. Verified pairs are remembered by a digest, so that the slow hash runs once a pair, not once a request."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._trusted = [ipaddress.ip_network(network, strict=False) for network in world.settings.trusted_proxies]
+        self._verified: OrderedDict[bytes, None] = OrderedDict()
+        self._hashing = asyncio.Semaphore(_AT_ONCE)
+
+    async def caller(self, request: Request) -> Caller:
+        """The caller. Raises `Refusal`: 460 for nobody, 401 for a wrong key."""
+        path = path_of(request)
+        named = self._named(request)
+        pair = request.headers.get("authorization")
+        if pair is not None:
+            holder = await self._holder(pair)
+            if holder is None:
+                raise Refusal(20000, _WRONG_KEY, 401, {"WWW-Authenticate": "Bearer"})
+            if named and named != holder.app:
+                raise Refusal(20000, f"Authorization and {HEADER} must name the same app", 401, {"WWW-Authenticate": "Bearer"})
+            return Caller(holder.app, holder)
+        native = surface_of(path) is Surface.NATIVE
+        if not named:
+            if native:
+                raise Refusal(20000, "Authorization: Bearer key:secret is needed", 401, {"WWW-Authenticate": "Bearer"})
+            raise Refusal(460, _MISSING)
+        async with self._world.database.connect() as connection:
+            known = await apps.find(connection, named)
+        if native and known is None:
+            raise Refusal(20000, f"{HEADER}: there is no such app", 401)
+        return Caller(named, known)
+
+    def _named(self, request: Request) -> str:
+        """The name in the header, if whoever sent it is trusted."""
+        found = {value for spelling in _SPELLINGS for value in request.headers.getlist(spelling) if value}
+        if not found or not self._is_trusted(request):
+            return ""
+        if len(found) > 1:
+            raise Refusal(460, f"Parameter: header->{HEADER}, Error: the header names different apps (contradiction)")
+        (name,) = found
+        if len(name) > _LONGEST:
+            raise Refusal(460, f"Parameter: header->{HEADER}, Error: String should have at most {_LONGEST} characters (string_too_long)")
+        return name
+
+    def _is_trusted(self, request: Request) -> bool:
+        try:
+            address = ipaddress.ip_address(request.client.host if request.client else "")
+        except ValueError:
+            return False
+        return any(address in network for network in self._trusted)
+
+    async def _holder(self, authorization: str) -> apps.App | None:
+        scheme, _, pair = authorization.partition(" ")
+        key, colon, secret = pair.strip().partition(":")
+        if scheme.lower() != "bearer" or not (key and colon and secret):
+            return None
+        async with self._world.database.connect() as connection:
+            holders = await apps.holders(connection, key)
+        for holder in holders:
+            if await self._fits(secret, holder.secret_hash):
+                return holder.app
+        return None
+
+    async def _fits(self, secret: str, secret_hash: str) -> bool:
+        digest = hashlib.sha256(f"{secret_hash}\0{secret}".encode()).digest()
+        if digest in self._verified:
+            self._verified.move_to_end(digest)
+            return True
+        async with self._hashing:
+            fits = await asyncio.to_thread(passwords.verify, secret, secret_hash)
+        if fits:
+            self._verified[digest] = None
+            if len(self._verified) > _REMEMBERED:
+                self._verified.popitem(last=False)
+        return fits

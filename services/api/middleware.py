@@ -1,0 +1,209 @@
+"""What surrounds every route: current paths, HEAD and OPTIONS, the body's limit, and the last line of defence.
+
+Plain ASGI, outermost first as listed in `services.api.app`. Streams pass through untouched.
+"""
+
+import asyncio
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.api.problems import Problems
+from services.api.surfaces import current, surface_of
+from services.kit import logs
+from services.kit.metrics import Metrics
+
+_DEPRECATED = "@1735689600"
+"""RFC 9745: since when the legacy prefixes are deprecated (2025-01-01)."""
+_DRAINED = 8
+"""How many times the limit of an oversized body is read and dropped, so that the client gets to read the answer."""
+
+
+_BODY_S = 60
+"""How long a body may take to arrive, in seconds."""
+
+
+class Paths:
+    """Legacy and drawn spellings become the current path; legacy ones are told so in the answer (RFC 9745, RFC 8288)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path, deprecated = current(scope["path"])
+        if path != scope["path"]:
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+
+        async def tell(message: Message) -> None:
+            if deprecated and message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Deprecation"] = _DEPRECATED
+                headers.append("Link", f'<{path.encode("ascii", "replace").decode()}>; rel="successor-version"')
+            await send(message)
+
+        await self._app(scope, receive, tell)
+
+
+class Measured:
+    """Counts requests by surface, route template and class of status, and the time to the first byte."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        surface = surface_of(scope["path"]).value
+
+        async def count(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "unknown")
+                self._metrics.http_requests.labels(surface, route, f"{message['status'] // 100}xx").inc()
+                self._metrics.http_seconds.labels(surface).observe(time.perf_counter() - began)
+            await send(message)
+
+        await self._app(scope, receive, count)
+
+
+class Methods:
+    """`HEAD` is answered as `GET` without its body, `OPTIONS` with the methods a path has."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope.get("method")
+        if scope["type"] == "http" and method == "HEAD":
+            await self._head({**scope, "method": "GET"}, send)
+        elif scope["type"] == "http" and method == "OPTIONS":
+            await self._options(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _head(self, scope: Scope, send: Send) -> None:
+        answered = asyncio.Event()
+        asked = False
+
+        async def receive() -> Message:
+            nonlocal asked
+            if not asked:
+                asked = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            await answered.wait()
+            return {"type": "http.disconnect"}
+
+        async def head_only(message: Message) -> None:
+            if answered.is_set():
+                raise OSError("only the head was asked for")
+            await send(message if message["type"] == "http.response.start" else {"type": "http.response.body", "body": b""})
+            if message["type"] != "http.response.start":
+                answered.set()
+
+        try:
+            await self._app(scope, receive, head_only)
+        except (ClientDisconnect, OSError):
+            if not answered.is_set():
+                raise
+
+    async def _options(self, scope: Scope, receive: Receive, send: Send) -> None:
+        replaced = False
+
+        async def allow(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] == 405:
+                replaced = True
+                allowed = {part.strip() for part in MutableHeaders(scope=message).get("allow", "").split(",") if part.strip()}
+                allowed |= {"OPTIONS", "HEAD"} if "GET" in allowed else {"OPTIONS"}
+                await Response(status_code=204, headers={"Allow": ", ".join(sorted(allowed))})(scope, receive, send)
+            elif not replaced:
+                await send(message)
+
+        await self._app(scope, receive, allow)
+
+
+class BodyLimit:
+    """A body over the limit gets its surface's answer instead of a route."""
+
+    def __init__(self, app: ASGIApp, problems: Problems, limit: int) -> None:
+        self._app = app
+        self._problems = problems
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+            await self._app(scope, receive, send)
+            return
+        body, rest = bytearray(), True
+        try:
+            async with asyncio.timeout(_BODY_S):
+                while rest and len(body) <= self._limit:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return
+                    body += message.get("body", b"")
+                    rest = message.get("more_body", False)
+                if len(body) > self._limit:
+                    await self._drain(receive, rest=rest)
+        except TimeoutError:
+            await self._problems.too_slow(scope["path"], _BODY_S)(scope, receive, send)
+            return
+        if len(body) > self._limit:
+            await self._problems.too_large(scope["path"], self._limit)(scope, receive, send)
+            return
+        given = False
+
+        async def whole() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        await self._app(scope, whole, send)
+
+    async def _drain(self, receive: Receive, *, rest: bool) -> None:
+        dropped = 0
+        while rest and dropped <= _DRAINED * self._limit:
+            message = await receive()
+            dropped += len(message.get("body", b""))
+            rest = message["type"] == "http.request" and message.get("more_body", False)
+
+
+class Guard:
+    """Whatever nobody foresaw is logged and gets its surface's answer; never a stack trace."""
+
+    def __init__(self, app: ASGIApp, problems: Problems) -> None:
+        self._app = app
+        self._problems = problems
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            route = getattr(scope.get("route"), "path", "unknown")
+            logs.logger(__name__).exception("request failed", route=route, ids=scope.get("path_params", {}))
+            if not started:
+                await self._problems.unforeseen(scope["path"])(scope, receive, send)
+            else:
+                raise

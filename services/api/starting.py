@@ -1,0 +1,109 @@
+"""Starting a run: resolve what is to be run from the rows, mint an id in the right slot, follow, append, wait.
+
+In come a caller and a checked request; out comes a follower of the run that answers it: a new one, or the first one
+where the request repeats an earlier one.
+"""
+
+import random
+
+from events.refusal import CommandRepeated
+from events.run import Mode
+from events.topics import SLOTS, run_stream, slot_of_name
+from projections import flows
+from services.api.api import Api
+from services.api.dialects import astron
+from services.api.follow import Follower
+from services.api.identity import Caller
+from services.api.problems import Refusal
+
+_TRIES = 3
+_TAKEN = 20805
+NO_START = {
+    "no_flow": (20201, "Flow ID not found"),
+    "not_bound": (20004, "The app is not bound to the flow"),
+    "binding_off": (20005, "The app's licence for the flow is off"),
+    "not_released": (20204, "The flow, or this version of it, is not published"),
+    "no_content": (20100, "The flow has no content yet: save a document first"),
+}
+
+
+def flow_id(text: str, code: int = 20805) -> str:
+    """A flow id as it must be: a decimal number. Raises `Refusal` with `code`, or 20201 for one that no flow can have."""
+    if not (text.isascii() and text.isdigit()):
+        raise Refusal(code, "flow_id: expected a decimal number")
+    plain = text.lstrip("0") or "0"
+    if len(plain) > 19 or int(plain) >= 1 << 63:
+        raise Refusal(20201, "Flow ID not found")
+    return plain
+
+
+def run_id(text: str) -> str | None:
+    """A run id as it must be, else None."""
+    return text if text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 1 << 63 else None
+
+
+async def pinned(api: Api, caller: Caller, flow: str, version: str, mode: Mode) -> astron.Pinned:
+    """What a start runs. Raises `Refusal` in the order of astron.md 1.5."""
+    async with api.world.database.connect() as connection:
+        found = await flows.resolve_start(connection, flow, version, caller.app, mode)
+        owner = await flows.find(connection, flow) if mode == "debug" and not version else None
+    if isinstance(found, flows.NoStart):
+        raise Refusal(*NO_START[found.reason])
+    if owner is not None and not may_edit(caller, owner.app):
+        raise Refusal(*NO_START["not_bound"])
+    if caller.known is None:
+        raise Refusal(20001, "x-consumer-username: there is no such app")
+    return astron.Pinned(found.flow, found.version, found.definition)
+
+
+def may_edit(caller: Caller, owner: str) -> bool:
+    """Whether a caller may see and change the draft of a flow: its owner, or a tenant (a console that acts for others)."""
+    return caller.app == owner or (caller.known is not None and caller.known.is_tenant)
+
+
+async def start(api: Api, caller: Caller, chat: astron.Chat, pin: astron.Pinned, mode: Mode, key: str) -> tuple[str, Follower]:
+    """Start the run, or find the one that was started with the same key; its id and a follower from its first event on."""
+    slot = _slot(caller.app, chat.chat_id, key)
+    for attempt in range(1, _TRIES + 1):
+        run = api.world.minter.mint(slot)
+        follower = await api.followers.of(run)
+        follower.begin()
+        try:
+            command = astron.to_command(chat, run, caller.app, pin, mode, key)
+            accepted = await api.commander.submit(command, stream=run_stream(run), slot=slot, app=caller.app, actor=caller.app)
+        except Refusal as no:
+            follower.close()
+            if no.code != _TAKEN or attempt == _TRIES:
+                raise
+            continue
+        except BaseException:
+            follower.close()
+            raise
+        data = accepted.envelope.data
+        if isinstance(data, CommandRepeated):
+            follower.close()
+            run = data.target.removeprefix("run-")
+            follower = await opened(api, run)
+        else:
+            api.world.metrics.runs_started.labels("astron").inc()
+        return run, follower
+    raise AssertionError("the last try returns or raises")
+
+
+async def opened(api: Api, run: str, after: int = 0) -> Follower:
+    """A follower of a run that exists. Raises `Missing`, `BadRequest`, `Gone`."""
+    follower = await api.followers.of(run, after)
+    try:
+        await follower.open(patience=api.world.settings.write_wait_s)
+    except BaseException:
+        follower.close()
+        raise
+    return follower
+
+
+def _slot(app: str, chat: str, key: str) -> int:
+    if chat:
+        return slot_of_name("chat", app, chat)
+    if key:
+        return slot_of_name("idem", app, key)
+    return random.randrange(SLOTS)  # noqa: S311 (spreading, not a secret)

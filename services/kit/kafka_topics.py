@@ -1,0 +1,154 @@
+"""What must be true of the cluster before a program starts: reached, topics there and as we need them, rights given.
+
+In go the settings; out come topics that exist, or one sentence that says what to do. Missing topics are created,
+existing ones are never changed: their settings are the operator's.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka import errors as driver
+from aiokafka.conn import create_conn  # pyright: ignore[reportUnknownVariableType] (the driver is untyped)
+from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
+
+from events.topics import COMMANDS, EVENTS
+from services.kit.errors import Refused, TopicMismatch, Unreachable
+from services.kit.kafka_broker import REQUEST_S, Broker, Cluster, patiently
+from services.kit.kafka_metadata import DESCRIBE_CONFIGS, READ, WRITE, TopicFacts, TopicQuestion, facts_of
+from services.kit.log import MAX_BATCH_BYTES
+from services.kit.settings import Settings
+
+TOPICS = (COMMANDS, EVENTS)
+_KEPT_MS = {COMMANDS: 7 * 24 * 3600 * 1000, EVENTS: -1}
+_REPLICAS, _IN_SYNC = 3, 2
+_RIGHTS = {"READ": READ, "WRITE": WRITE, "DESCRIBE_CONFIGS": DESCRIBE_CONFIGS}
+_TOPIC_RESOURCE = 2
+_CREATE_S = 10.0
+_REFUSALS: Mapping[Any, str] = {
+    driver.TopicAuthorizationFailedError: "this user may not create it: grant CREATE and DESCRIBE, or create it beforehand",
+    driver.ClusterAuthorizationFailedError: "this user may not create it: grant CREATE, or create it beforehand",
+    driver.InvalidReplicationFactorError: "the cluster has too few brokers for its copies: add brokers, or set PROZESS_DURABILITY=single",
+    driver.InvalidTopicError: "the name is not allowed: choose another prefix (PROZESS_TOPIC_PREFIX)",
+}
+
+
+async def prepare(cluster: Cluster, broker: Broker, settings: Settings) -> None:
+    """Create and check the topics. Raises `Refused`, `TopicMismatch`."""
+    if not cluster.servers:
+        raise Refused("no Apache Kafka is configured: set PROZESS_KAFKA to its bootstrap servers")
+    names = [cluster.name(topic) for topic in TOPICS]
+    try:
+        found = await patiently(REQUEST_S, lambda: _facts(broker, names))
+    except Unreachable:
+        raise Refused(f"Apache Kafka at {', '.join(cluster.servers)} (PROZESS_KAFKA) {await _diagnose(cluster)}") from None
+    except NotImplementedError:
+        raise Refused("this Apache Kafka is too old: version 2.8 or later is needed") from None
+    try:
+        for topic in TOPICS:
+            if found[cluster.name(topic)].error is driver.UnknownTopicOrPartitionError:
+                await _create(cluster, broker, topic, settings, found[cluster.name(topic)].brokers)
+        found = await patiently(_CREATE_S, lambda: _settled(broker, names))
+        for topic in TOPICS:
+            facts = found[cluster.name(topic)]
+            _check_facts(facts, settings)
+            _check_configs(facts, await _configs(broker, facts.name), settings, _KEPT_MS[topic])
+    except Unreachable as unreachable:
+        raise Refused(f"the topics could not be checked: {unreachable}") from None
+
+
+async def facts_about(broker: Broker, name: str) -> TopicFacts:
+    """What the cluster knows of this topic now. Raises `Unreachable`."""
+    return (await _facts(broker, [name]))[name]
+
+
+async def _facts(broker: Broker, names: list[str]) -> dict[str, TopicFacts]:
+    return {facts.name: facts for facts in facts_of(await broker.ask(TopicQuestion(names)))}
+
+
+async def _settled(broker: Broker, names: list[str]) -> dict[str, TopicFacts]:
+    found = await _facts(broker, names)
+    for facts in found.values():
+        if facts.error is driver.TopicAuthorizationFailedError:
+            raise Refused(f"topic {facts.name}: this user may not see it: grant DESCRIBE, READ and WRITE")
+        if facts.error is not driver.NoError or not facts.led:
+            raise Unreachable(f"topic {facts.name} has no leader yet")
+    return found
+
+
+async def _create(cluster: Cluster, broker: Broker, topic: str, settings: Settings, brokers: int) -> None:
+    name = cluster.name(topic)
+    replicated = settings.durability == "replicated"
+    if replicated and brokers < _REPLICAS:
+        raise Refused(
+            f"topic {name} cannot be created: {_REPLICAS} copies are wanted and the cluster has {brokers} broker(s): "
+            "add brokers, or set PROZESS_DURABILITY=single"
+        )
+    configs = {"max.message.bytes": str(MAX_BATCH_BYTES), "retention.ms": str(_KEPT_MS[topic]), "cleanup.policy": "delete"}
+    if replicated:
+        configs |= {"min.insync.replicas": str(_IN_SYNC), "unclean.leader.election.enable": "false"}
+    copies = _REPLICAS if replicated else 1
+    wanted: Any = (name, settings.partitions, copies, [], list(configs.items()))
+    answer = await broker.ask(CreateTopicsRequest([wanted], timeout=int(_CREATE_S * 1000), validate_only=False))
+    for _, code, message in answer.topic_errors:
+        error: Any = driver.for_code(code)
+        if error not in {driver.NoError, driver.TopicAlreadyExistsError}:
+            raise Refused(f"topic {name} cannot be created: {_REFUSALS.get(error, message or error.__name__)}")
+
+
+def _check_facts(facts: TopicFacts, settings: Settings) -> None:
+    if facts.partitions != settings.partitions:
+        raise TopicMismatch(
+            f"topic {facts.name} has {facts.partitions} partitions, and {settings.partitions} are configured: "
+            f"set PROZESS_PARTITIONS={facts.partitions}, or choose another prefix (PROZESS_TOPIC_PREFIX)"
+        )
+    lacking = [name for name, operation in _RIGHTS.items() if not facts.may(operation)]
+    if lacking:
+        raise Refused(f"topic {facts.name}: this user lacks the rights {', '.join(lacking)}: grant them")
+    if settings.durability == "replicated" and facts.replicas < _IN_SYNC:
+        raise TopicMismatch(
+            f"topic {facts.name} has {facts.replicas} copies of a partition, and {_IN_SYNC} are the least: "
+            "reassign its replicas, or set PROZESS_DURABILITY=single"
+        )
+
+
+async def _configs(broker: Broker, name: str) -> dict[str, str]:
+    answer = await broker.ask(DescribeConfigsRequest([(_TOPIC_RESOURCE, name, None)]))
+    (resource,) = answer.resources
+    if resource[0]:
+        raise Refused(f"topic {name}: its settings cannot be read: {resource[1] or driver.for_code(resource[0]).__name__}")
+    return {entry[0]: entry[1] or "" for entry in resource[4]}
+
+
+def _check_configs(facts: TopicFacts, configs: Mapping[str, str], settings: Settings, kept_ms: int) -> None:
+    wrong = [("cleanup.policy", "delete")] if configs.get("cleanup.policy") != "delete" else []
+    if int(configs.get("max.message.bytes", 0)) < MAX_BATCH_BYTES:
+        wrong.append(("max.message.bytes", str(MAX_BATCH_BYTES)))
+    if settings.durability == "replicated":
+        retention = int(configs.get("retention.ms", -1))
+        if retention != -1 and (kept_ms == -1 or retention < kept_ms):
+            wrong.append(("retention.ms", str(kept_ms)))
+        if int(configs.get("min.insync.replicas", 1)) < _IN_SYNC:
+            wrong.append(("min.insync.replicas", str(_IN_SYNC)))
+        if configs.get("unclean.leader.election.enable") == "true":
+            wrong.append(("unclean.leader.election.enable", "false"))
+    if wrong:
+        told = ", ".join(f"{name} is {configs.get(name, 'unset')} and must be {wanted}" for name, wanted in wrong)
+        raise TopicMismatch(f"topic {facts.name}: {told}: change its settings")
+
+
+async def _diagnose(cluster: Cluster) -> str:
+    """Why nobody answered, asked once more of the first server: the driver keeps the reason to itself."""
+    host, _, port = cluster.servers[0].rpartition(":")
+    options = {name: value for name, value in cluster.options.items() if name != "bootstrap_servers"}
+    try:
+        connection: Any = await create_conn(host or port, int(port) if host and port.isdigit() else 9092, **options)
+    except (driver.AuthenticationFailedError, driver.UnsupportedSaslMechanismError, driver.IllegalSaslStateError):
+        return "does not let this user in: check PROZESS_KAFKA_SASL_MECHANISM, _USERNAME and _PASSWORD"
+    except TimeoutError:
+        return "does not answer: check the address, and that the broker runs"
+    except OSError as wrong:
+        return f"cannot be reached ({wrong.strerror or wrong}): check the address, and that the broker runs"
+    except (driver.KafkaError, ValueError):
+        return "does not speak Kafka there: check the address and PROZESS_KAFKA_SECURITY_PROTOCOL"
+    connection.close()
+    return "does not give its metadata: check that the cluster is healthy"

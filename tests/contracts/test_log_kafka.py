@@ -1,0 +1,214 @@
+"""Apache Kafka keeps the log's promises, and those that only a cluster can break. Needs a real broker: see tests/support/broker.py."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from events.topics import COMMANDS, EVENTS
+from infra.kafka.broker import LocalBroker
+from services.kit import kafka_producer
+from services.kit.errors import AppendFailed, HistoryLost, Refused, TopicMismatch
+from services.kit.ids import new_id
+from services.kit.kafka import KafkaLog
+from services.kit.log import MAX_BATCH_BYTES, Assigned, Log
+from services.kit.settings import Settings
+from tests.contracts.log_contract import PARTITIONS, LogContract, Place, read_all, some, take, texts, wait_for_share
+from tests.support.broker import admin, delete_records, delete_topics
+
+pytestmark = pytest.mark.kafka
+
+
+class ClusterPlace(Place):
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self.address = address
+        self.prefix = f"test-{new_id()[:12]}."
+
+    def settings(self, partitions: int = PARTITIONS, **others: object) -> Settings:
+        chosen = {"kafka": self.address, "partitions": partitions, "topic_prefix": self.prefix, "durability": "single"} | others
+        return Settings.model_validate(chosen)
+
+    def make(self, partitions: int) -> KafkaLog:
+        return KafkaLog(self.settings(partitions))
+
+    async def trim(self, log: Log, topic: str, partition: int, before: int) -> Log:
+        await delete_records(self.address, self.prefix + topic, partition, before)
+        return log
+
+    async def destroy(self) -> None:
+        await delete_topics(self.address, self.prefix)
+
+    async def create(self, topic: str, partitions: int = PARTITIONS, **configs: str) -> None:
+        """A topic made by an operator."""
+        async with admin(self.address) as client:
+            settled = {name.replace("_", "."): value for name, value in configs.items()}
+            await client.create_topics([NewTopic(self.prefix + topic, partitions, 1, topic_configs=settled)])
+
+
+@pytest.fixture
+async def place(kafka: str) -> AsyncIterator[ClusterPlace]:
+    place = ClusterPlace(kafka)
+    yield place
+    await place.stop_all()
+    await place.destroy()
+
+
+@pytest.fixture
+async def own_place(own_kafka: LocalBroker) -> AsyncIterator[ClusterPlace]:
+    place = ClusterPlace(own_kafka.address)
+    yield place
+    await place.stop_all()
+
+
+async def wait_until_reachable(log: Log, wanted: bool) -> None:
+    """The log feels the pulse every two seconds; nobody tells when it has changed its mind."""
+    async with asyncio.timeout(30):
+        while log.reachable is not wanted:  # noqa: ASYNC110 (see above)
+            await asyncio.sleep(0.05)
+
+
+class TestKafkaLog(LogContract):
+    async def test_prefixes_keep_deployments_apart(self, place: ClusterPlace, kafka: str) -> None:
+        other = ClusterPlace(kafka)
+        ours, theirs = await place.open(), await other.open()
+        await ours.append(EVENTS, 0, some(2))
+        assert await theirs.bounds(EVENTS, 0) == (0, 0)
+        members = [await ours.join("group", COMMANDS), await theirs.join("group", COMMANDS)]
+        for member in members:
+            assert await anext(member.changes()) == Assigned(frozenset(range(PARTITIONS)))
+        await other.stop_all()
+        await other.destroy()
+
+    async def test_created_topics_have_the_settings_that_we_need(self, place: ClusterPlace) -> None:
+        await place.open()
+        async with admin(place.address) as client:
+            names = [place.prefix + COMMANDS, place.prefix + EVENTS]
+            (answer,) = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+        found = {resource[3]: {entry[0]: entry[1] for entry in resource[4]} for resource in answer.resources}
+        kept = {name: (configs["retention.ms"], configs["max.message.bytes"], configs["cleanup.policy"]) for name, configs in found.items()}
+        assert kept == {
+            names[0]: (str(7 * 24 * 3600 * 1000), str(MAX_BATCH_BYTES), "delete"),
+            names[1]: ("-1", str(MAX_BATCH_BYTES), "delete"),
+        }
+
+    async def test_a_topic_of_an_operator_that_does_not_fit_is_refused_with_what_must_change(self, place: ClusterPlace) -> None:
+        await place.create(EVENTS, cleanup_policy="compact", max_message_bytes="1000000")
+        wanted = "cleanup.policy is compact and must be delete, max.message.bytes is 1000000 and must be 16777216: change its settings"
+        with pytest.raises(TopicMismatch, match=wanted):
+            await place.open()
+
+    async def test_replicated_needs_the_brokers_for_it(self, place: ClusterPlace) -> None:
+        log = KafkaLog(place.settings(durability="replicated"))
+        with pytest.raises(Refused, match=r"3 copies are wanted and the cluster has 1 broker.*PROZESS_DURABILITY=single"):
+            await log.start()
+
+    async def test_replicated_refuses_topics_with_one_copy(self, place: ClusterPlace) -> None:
+        await place.open()
+        log = KafkaLog(place.settings(durability="replicated"))
+        with pytest.raises(TopicMismatch, match="has 1 copies of a partition, and 2 are the least"):
+            await log.start()
+
+    async def test_a_prefix_that_is_no_name_is_refused(self, place: ClusterPlace) -> None:
+        log = KafkaLog(place.settings(topic_prefix="no spaces."))
+        with pytest.raises(Refused, match="cannot be created: the name is not allowed"):
+            await log.start()
+
+    async def test_a_certificate_that_is_not_there_is_refused(self, place: ClusterPlace) -> None:
+        settings = place.settings(kafka_security_protocol="SSL", kafka_ssl_cafile="/nowhere/ca.pem")
+        with pytest.raises(Refused, match="the certificates for Apache Kafka cannot be read"):
+            KafkaLog(settings)
+
+    async def test_offsets_with_a_hole_are_lost_history(self, place: ClusterPlace) -> None:
+        log = await place.open()
+        await log.append(EVENTS, 0, some(3))
+        stranger = AIOKafkaProducer(bootstrap_servers=place.address, transactional_id=place.prefix)
+        async with stranger, stranger.transaction():
+            await stranger.send(place.prefix + EVENTS, b"", partition=0)
+        await log.append(EVENTS, 0, some(1))
+        with pytest.raises(HistoryLost, match="offset 4 is missing; the log goes on at 5"):
+            await log.read(EVENTS, 0, 0)
+
+    async def test_the_mark_of_a_confirmation_is_the_one_that_was_there(self, place: ClusterPlace) -> None:
+        first = await (await place.open()).join("group", COMMANDS)
+        await wait_for_share(first.changes(), PARTITIONS)
+        await first.commit(2, 40)
+        await first.leave()
+        second = await (await place.open()).join("group", COMMANDS)
+        await wait_for_share(second.changes(), PARTITIONS)
+        await second.confirm(2)
+        assert await second.committed(2) == 40
+
+
+class TestNobodyThere:
+    async def test_an_unreachable_broker_is_refused_within_bounds(self) -> None:
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{nobody.getsockname()[1]}"
+            log = KafkaLog(Settings(kafka=address))
+            async with asyncio.timeout(25):
+                with pytest.raises(Refused, match=rf"{address} \(PROZESS_KAFKA\) cannot be reached .*: check the address"):
+                    await log.start()
+        assert not log.reachable
+
+    async def test_something_that_is_not_kafka_is_refused(self) -> None:
+        async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            with pytest.raises(Refused, match="does not speak Kafka there"):
+                await KafkaLog(Settings(kafka=address)).start()
+
+    async def test_no_address_is_refused(self) -> None:
+        with pytest.raises(Refused, match="set PROZESS_KAFKA"):
+            await KafkaLog(Settings()).start()
+
+
+class TestLostBroker:
+    async def test_a_broker_that_comes_back_is_found_again(self, own_place: ClusterPlace, own_kafka: LocalBroker) -> None:
+        log = await own_place.open()
+        await log.append(EVENTS, 0, some(2))
+        tail = log.tail(EVENTS, 0, 0)
+        await take(tail, 2)
+        member = await log.join("group", COMMANDS)
+        changes = member.changes()
+        await wait_for_share(changes, PARTITIONS)
+        waiting = asyncio.create_task(tail.next())
+        own_kafka.stop(signal.SIGKILL)
+        await wait_until_reachable(log, wanted=False)
+        appending = asyncio.create_task(log.append(EVENTS, 0, some(1, "late")))
+        await asyncio.to_thread(own_kafka.start)
+        assert await appending == 2
+        assert texts(await waiting) == ["late0"]
+        await wait_until_reachable(log, wanted=True)
+        assert texts(await read_all(log)) == ["r0", "r1", "late0"]
+        await member.committed(0)
+
+    async def test_a_silent_broker_fails_the_append_in_time_and_the_next_producer_works(
+        self, own_place: ClusterPlace, own_kafka: LocalBroker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kafka_producer, "DEADLINE_S", 1.0)
+        log = await own_place.open()
+        appender = await log.appender(EVENTS, 0)
+        await appender.append(some(1))
+        await log.append(EVENTS, 1, some(1))
+        own_kafka.tell(signal.SIGSTOP)
+        try:
+            outcomes = await asyncio.gather(
+                appender.append(some(1, "perhaps")), log.append(EVENTS, 1, some(1)), log.append(EVENTS, 2, some(1)), return_exceptions=True
+            )
+            assert [type(outcome) for outcome in outcomes] == [AppendFailed] * 3
+            with pytest.raises(AppendFailed, match="closed since"):
+                await appender.append(some(1))
+        finally:
+            own_kafka.tell(signal.SIGCONT)
+        monkeypatch.setattr(kafka_producer, "DEADLINE_S", 20.0)
+        first = await (await log.appender(EVENTS, 0)).append(some(1, "after"))
+        assert texts(await log.read(EVENTS, 0, first))[0] == "after0"
+        await log.append(EVENTS, 1, some(1))

@@ -1,0 +1,144 @@
+"""The embedded log keeps the log's promises, and those that only a file can break."""
+
+import asyncio
+import contextlib
+import resource
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from events.topics import EVENTS
+from services.kit.errors import AppendFailed, LogInUse, Refused
+from services.kit.log import Log
+from services.kit.sqlite import SqliteLog
+from services.kit.sqlite_file import slot_at
+from tests.contracts.log_contract import LogContract, Place, read_all, some, texts
+
+HOLDER = """
+import asyncio, sys, pathlib
+from events.envelope import Record
+from events.topics import EVENTS
+from services.kit.sqlite import SqliteLog
+
+async def hold():
+    log = SqliteLog(pathlib.Path(sys.argv[1]), 4)
+    await log.start()
+    await log.append(EVENTS, 0, [Record(b"key", b"acknowledged")])
+    print("held", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(hold())
+"""
+
+
+class FilePlace(Place):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def make(self, partitions: int) -> SqliteLog:
+        return SqliteLog(self.path, partitions)
+
+    async def trim(self, log: Log, topic: str, partition: int, before: int) -> Log:
+        await self.stop_all()
+        base = slot_at(topic, partition) << 40
+        with contextlib.closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("DELETE FROM records WHERE place >= ? AND place < ?", (base, base + before))
+        return await self.open()
+
+    async def destroy(self) -> None:
+        for file in self.path.parent.iterdir():
+            file.unlink()
+
+
+@contextlib.contextmanager
+def no_room(beyond: int) -> Iterator[None]:
+    """No file of this process may grow beyond this size."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (beyond, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[FilePlace]:
+    place = FilePlace(tmp_path / "log" / "log.sqlite")
+    yield place
+    await place.stop_all()
+
+
+class TestSqliteLog(LogContract):
+    async def test_a_second_log_on_the_file_is_refused_in_one_sentence(self, place: FilePlace) -> None:
+        await place.open()
+        with pytest.raises(LogInUse, match=r"is in use by process \d+: stop it, or choose another folder"):
+            await place.open()
+        await place.stop_all()
+        await place.open()
+
+    async def test_a_killed_process_lets_go_and_what_it_acknowledged_is_there(self, place: FilePlace) -> None:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLDER, str(place.path), stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"held\n"
+        with pytest.raises(LogInUse, match=f"process {process.pid}:"):
+            await place.open()
+        process.send_signal(signal.SIGKILL)
+        await process.communicate()
+        assert texts(await read_all(await place.open())) == ["acknowledged"]
+
+    async def test_a_full_disk_fails_the_append_leaves_nothing_and_closes_the_appender(self, place: FilePlace) -> None:
+        log = await place.open()
+        appender = await log.appender(EVENTS, 0)
+        await appender.append(some(1, "before"))
+        full = place.path.with_name("log.sqlite-wal").stat().st_size
+        with no_room(full):
+            with pytest.raises(AppendFailed):
+                await appender.append(some(500, "lost"))
+            assert not log.reachable
+        with pytest.raises(AppendFailed):
+            await appender.append(some(1, "late"))
+        assert await (await log.appender(EVENTS, 0)).append(some(1, "after")) == 1
+        assert log.reachable
+        assert texts(await read_all(log)) == ["before0", "after0"]
+        await place.stop_all()
+        assert texts(await read_all(await place.open())) == ["before0", "after0"]
+
+    async def test_a_full_disk_fails_all_who_wait_for_the_same_commit(self, place: FilePlace) -> None:
+        log = await place.open()
+        await log.append(EVENTS, 0, some(1))
+        full = place.path.with_name("log.sqlite-wal").stat().st_size
+        with no_room(full):
+            outcomes = await asyncio.gather(*(log.append(EVENTS, one % 4, some(100)) for one in range(8)), return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {AppendFailed}
+        assert [await log.bounds(EVENTS, partition) for partition in range(4)] == [(0, 1), (0, 0), (0, 0), (0, 0)]
+
+    async def test_a_file_that_is_no_log_is_refused(self, place: FilePlace) -> None:
+        place.path.parent.mkdir()
+        place.path.write_bytes(b"these are my holiday notes" * 100)
+        with pytest.raises(Refused, match="cannot be opened"):
+            await place.open()
+
+    async def test_a_log_of_another_version_is_refused(self, place: FilePlace) -> None:
+        await place.open()
+        await place.stop_all()
+        with contextlib.closing(sqlite3.connect(place.path)) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        with pytest.raises(Refused, match="written by another version"):
+            await place.open()
+
+    async def test_a_folder_that_cannot_be_made_is_refused(self, place: FilePlace) -> None:
+        place.path.parent.write_text("a file where the folder should be")
+        with pytest.raises(Refused, match="cannot be opened"):
+            await place.open()
+
+    async def test_stopping_waits_for_what_was_handed_over(self, place: FilePlace) -> None:
+        log = await place.open()
+        writing = [asyncio.create_task(log.append(EVENTS, 0, some(1))) for _ in range(20)]
+        await asyncio.gather(*writing[:1])
+        await place.stop_all()
+        assert sorted(await asyncio.gather(*writing)) == list(range(20))

@@ -1,0 +1,70 @@
+"""Lines are JSON where nobody watches, carry bound ids, and hold no credentials."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from services.kit import logs
+
+
+@pytest.fixture
+def out() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    logs.configure("tests", "info", stream)
+    yield stream
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def lines(out: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_a_line_is_one_json_object_with_program_level_and_time(out: io.StringIO):
+    logs.logger("somewhere").info("took a partition", partition=3)
+
+    (line,) = lines(out)
+    assert {key: line[key] for key in ("event", "partition", "level", "program")} == {
+        "event": "took a partition",
+        "partition": 3,
+        "level": "info",
+        "program": "tests",
+    }
+    assert str(line["time"]).endswith("Z")
+
+
+def test_bound_ids_are_on_every_line_of_the_block_and_on_none_after_it(out: io.StringIO):
+    with logs.about(run="7", event_id="e1"):
+        logs.logger("somewhere").info("inside")
+    logs.logger("somewhere").info("outside")
+
+    inside, outside = lines(out)
+    assert (inside["run"], inside["event_id"], inside["event"]) == ("7", "e1", "inside")
+    assert not {"run", "event_id"} & outside.keys()
+
+
+def test_credentials_are_hidden_at_any_depth(out: io.StringIO):
+    logs.logger("somewhere").info("calling", api_key="hush", headers={"Authorization": "hush", "inner": [{"password": "hush"}]}, tokens=12)
+
+    assert "hush" not in out.getvalue()
+    assert lines(out)[0]["tokens"] == 12
+
+
+def test_lines_of_libraries_have_the_same_form(out: io.StringIO):
+    logging.getLogger("aiokafka").warning("lost %s", "a broker")
+    logging.getLogger("aiokafka").info("chatter")
+
+    (line,) = lines(out)
+    assert (line["event"], line["level"], line["program"]) == ("lost a broker", "warning", "tests")
+
+
+def test_what_is_below_the_level_is_not_written(out: io.StringIO):
+    logs.logger("somewhere").debug("detail")
+
+    assert out.getvalue() == ""

@@ -1,0 +1,53 @@
+"""The register of effects, and the world they stand on."""
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import pytest
+
+from services.core.effects import ChatMessage, Done, ModelRequest, NoopRequest, Request
+from services.kit.errors import Refused
+from services.kit.metrics import Metrics
+from services.kit.models.offline import text_for
+from services.kit.models.port import Question
+from services.processor.effects import EFFECTS, effect_world, perform
+from tests.support.fixtures.effects import LeapingClock, PlainSecrets, effect_settings, outcomes_of
+
+
+@dataclass
+class Outside:
+    settings: Any
+    secrets: Any
+    clock: Any
+    metrics: Any
+
+
+def outside(**settings: Any) -> Outside:
+    return Outside(effect_settings(**settings), PlainSecrets(), LeapingClock(), Metrics())
+
+
+def test_every_request_has_an_effect() -> None:
+    assert set(EFFECTS) == set(get_args(Request))
+
+
+async def test_the_noop_effect_is_done_at_once() -> None:
+    async with effect_world(outside()) as world:
+        assert [outcome async for outcome in perform(NoopRequest(), world)] == [Done()]
+
+
+async def test_a_table_that_cannot_be_understood_is_refused_at_the_start() -> None:
+    with pytest.raises(Refused, match=r"PROZESS_MODEL_CONTINUES: the value of 'host/\*' must be one of never, prefill, prefix, vllm"):
+        async with effect_world(outside(model_continues={"host/*": "maybe"})):
+            pass
+
+
+async def test_the_offline_model_speaks_through_the_same_effect() -> None:
+    request = ModelRequest(app="demo", url="", key="", model="offline-demo", messages=(ChatMessage("user", "Is anybody there?"),))
+    async with effect_world(outside()) as world:
+        seen = await outcomes_of(request, world)
+        text = text_for(Question(url="", model="offline-demo", messages=(("user", "Is anybody there?"),)))
+        assert seen.text == text
+        assert seen.done.usage is not None
+        assert seen.done.usage.output_tokens == len(text.split())
+        assert seen.responded.attributes["prozess.usage.unit"] == "words"
+        assert seen.called.attributes["gen_ai.provider.name"] == "offline-demo"
