@@ -30,4 +30,9 @@ def _plain(_kind: str, item: Any, _context: object) -> str | bool:
     return "sa.Text()" if isinstance(item, Text | Json) else False  # a migration must not change with our classes
 
 
-_migrate(context.config.attributes["connection"])
+given = context.config.attributes["connection"]
+if isinstance(given, sa.Engine):  # as pytest-alembic hands it over
+    with given.begin() as opened:
+        _migrate(opened)
+else:
+    _migrate(given)

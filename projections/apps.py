@@ -66,7 +66,8 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     newest = {event.envelope.data.app: event for event in events if isinstance(event.envelope.data, AppRegistered)}
     if not newest:
         return
-    known: dict[str, int] = {name: position for name, position in connection.execute(sa.select(apps.c.app, apps.c.position).where(apps.c.app.in_(newest)))}
+    found = connection.execute(sa.select(apps.c.app, apps.c.position).where(apps.c.app.in_(newest)))
+    known: dict[str, int] = {row.app: row.position for row in found}
     fresh = {app: event for app, event in newest.items() if event.position > known.get(app, 0)}
     store(connection, apps, [_row(event) for event in fresh.values()])
     connection.execute(sa.delete(app_keys).where(app_keys.c.app.in_(fresh)))

@@ -97,7 +97,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     about = {data.run: _about(data) for event in told if isinstance(data := event.envelope.data, RunStarted)}
     strangers = sorted({event.meta.stream[4:] for event in told if event.meta.stream.startswith("run-")} - about.keys())
     if strangers:
-        started = sa.select(audit_events.c["run", "app", "flow", "subject"]).where(
+        started = sa.select(audit_events).where(
             audit_events.c.run.in_(strangers), audit_events.c.position == 1, audit_events.c.type == RunStarted.type
         )
         about |= {row["run"]: {key: row[key] for key in ("app", "flow", "subject")} for row in mappings(connection.execute(started))}

@@ -94,7 +94,11 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     going = [row for run, row in parts.items() if run not in ended and row["said"]]
     if going:
         connection.execute(sa.insert(chat_parts), going)
-    store(connection, chat_messages, [{"run": run, "part": ANSWER, "position": new[-1].position} for run, new in fresh.items() if run not in ended])
+    store(
+        connection,
+        chat_messages,
+        [{"run": run, "part": ANSWER, "position": new[-1].position} for run, new in fresh.items() if run not in ended],
+    )
     if ended:
         store(connection, chat_messages, _answers(connection, ended, parts))
         connection.execute(sa.delete(chat_parts).where(chat_parts.c.run.in_(sorted(ended))))
@@ -126,7 +130,7 @@ def _started(event: Accepted) -> Iterable[Row]:
 def question(parameters: Values) -> str:
     """What the person asked: the parameter AGENT_USER_INPUT, else the first text among the parameters, else all of them as JSON."""
     words = parameters.words or {}
-    texts = [value for name, value in sorted(words.items(), key=lambda item: item[0] != _INPUT) if isinstance(value, str)]
+    texts = [value for _, value in sorted(words.items(), key=lambda item: item[0] != _INPUT) if isinstance(value, str)]
     if texts:
         return texts[0]
     return json.dumps(words, ensure_ascii=False) if words else ""
@@ -182,10 +186,9 @@ async def page(
     of_chat = (chat_messages.c.app == app, chat_messages.c.chat == chat)
     running = sa.select(chat_messages.c.run).where(*of_chat, chat_messages.c.status == "running")
     so_far: defaultdict[str, Said] = defaultdict(list)
-    for run, said in await connection.execute(
-        sa.select(chat_parts.c.run, chat_parts.c.said).where(chat_parts.c.run.in_(running)).order_by(chat_parts.c.run, chat_parts.c.position)
-    ):
-        so_far[run] += said
+    parts = sa.select(chat_parts).where(chat_parts.c.run.in_(running)).order_by(chat_parts.c.run, chat_parts.c.position)
+    for row in mappings(await connection.execute(parts)):
+        so_far[row["run"]] += row["said"]
     wanted = sa.select(chat_messages).where(*of_chat)
     place = sa.tuple_(chat_messages.c.turn, chat_messages.c.part)
     if cursor is not None:

@@ -33,7 +33,7 @@ stream_positions = sa.Table(
 )
 
 
-class Fenced(Exception):  # noqa: N818 (it says what happened)
+class Fenced(Exception):
     """Another projector has moved this partition's checkpoint: nothing of this batch may be written."""
 
 
@@ -45,9 +45,10 @@ async def load(connection: AsyncConnection, partition: int, streams: Collection[
     places = sa.select(stream_positions.c.stream, stream_positions.c.position).where(stream_positions.c.partition == partition)
     if streams is not None:
         places = places.where(stream_positions.c.stream.in_(streams))
-    positions = {stream: position for stream, position in await connection.execute(places)}
+    positions = {row.stream: row.position for row in await connection.execute(places)}
     cause = None if row["cause"] is None else Cause(**row["cause"])
-    return Checkpoint(**{**row, "cause": cause, "positions": positions})
+    plain: Row = {**row, "cause": cause, "positions": positions}
+    return Checkpoint(**plain)
 
 
 async def reached(connection: AsyncConnection, partition: int) -> int:

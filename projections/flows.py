@@ -8,7 +8,7 @@ release for the API alone can be called.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from pydantic import JsonValue
@@ -138,6 +138,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     versions: dict[tuple[str, str], Row] = {}
     bindings: dict[tuple[str, str], Row] = {}
     documents: dict[str, Row] = {}
+    changed: dict[str, Row] = {}
     for event, data in told:
         flow = _flow_of(event)
         if isinstance(data, FlowDrafted | FlowRevised | FlowPublished) and data.definition and data.document is not None:
@@ -147,9 +148,9 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
         if isinstance(data, FlowPublished) and data.flow_version:
             versions[flow, data.flow_version] = _version(flow, data, event)
         row = rows.get(flow, {})
-        if event.position > row.get("position", 0):
-            rows[flow] = _evolve(row, data, event)
-    store(connection, flows, rows.values())
+        if event.position > row.get("position", 0) and (row or isinstance(data, FlowDrafted)):
+            rows[flow] = changed[flow] = _evolve(row, data, event)
+    store(connection, flows, changed.values())
     upsert(connection, flow_versions, [versions[key] for key in sorted(versions)])
     upsert(connection, flow_bindings, [bindings[key] for key in sorted(bindings)])
     insert_new(connection, definitions, [documents[key] for key in sorted(documents)])
@@ -247,11 +248,11 @@ async def versions(connection: AsyncConnection, flow: str) -> list[str]:
     return list((await connection.execute(wanted)).scalars())
 
 
-def _highest(table: sa.Table | sa.Alias) -> list[sa.ColumnElement[int]]:
+def _highest(table: sa.FromClause) -> list[sa.ColumnElement[int]]:
     return [table.c.first_number.desc(), table.c.last_number.desc(), table.c.position.desc()]
 
 
-def _start(flow: str, version: str, app: str) -> sa.Select[tuple[object, ...]]:
+def _start(flow: str, version: str, app: str) -> sa.Select[*tuple[Any, ...]]:
     other = flow_versions.alias("other")
     highest = sa.select(other.c.version).where(other.c.flow == flows.c.flow).order_by(*_highest(other)).limit(1).scalar_subquery()
     chosen = flow_versions.c.version == (version or highest)

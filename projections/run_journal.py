@@ -58,7 +58,8 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
         return
     names = sorted({run for run, _ in told})
     heads = run_journal_heads
-    known: dict[str, int] = {name: position for name, position in connection.execute(sa.select(heads.c.run, heads.c.position).where(heads.c.run.in_(names)))}
+    found = connection.execute(sa.select(heads.c.run, heads.c.position).where(heads.c.run.in_(names)))
+    known: dict[str, int] = {row.run: row.position for row in found}
     rows: list[Row] = []
     open_blocks: dict[str, tuple[tuple[Any, ...], Row]] = {}
     for run, event in told:

@@ -9,7 +9,7 @@ import binascii
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -37,12 +37,12 @@ class Text(sa.TypeDecorator[str]):
     impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (the library asks for it)
         if value is not None and ("\x00" in value or "\ue000" in value):
             return value.replace("\ue000", "\ue0001").replace("\x00", "\ue0000")
         return value
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (the library asks for it)
         if value is not None and "\ue000" in value:
             return value.replace("\ue0000", "\x00").replace("\ue0001", "\ue000")
         return value
@@ -54,10 +54,10 @@ class Json(sa.TypeDecorator[Any]):
     impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 (the library asks for it)
         return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 (the library asks for it)
         return None if value is None else json.loads(value)
 
 
@@ -113,14 +113,15 @@ def cursor_of(*parts: str | int) -> str:
 def parts_of(cursor: str, *types: type) -> tuple[Any, ...]:
     """What `cursor_of` was given. Raises `BadCursor`."""
     try:
-        parts = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
+        parts: Any = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError):
         raise BadCursor("the cursor was not made by this service") from None
-    if not isinstance(parts, list) or [type(part) for part in parts] != list(types):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] (any JSON)
+    if not isinstance(parts, list) or [type(part) for part in cast("list[Any]", parts)] != list(types):
         raise BadCursor("the cursor was not made for this list")
-    if any(isinstance(part, int) and not -(2**63) <= part < 2**63 for part in parts):  # pyright: ignore[reportUnknownVariableType] (any JSON)
+    made = tuple(cast("list[Any]", parts))
+    if any(isinstance(part, int) and not -(2**63) <= part < 2**63 for part in made):
         raise BadCursor("the cursor was not made for this list")
-    return tuple(parts)  # pyright: ignore[reportUnknownArgumentType] (any JSON)
+    return made
 
 
 def mappings(result: sa.CursorResult[Any]) -> list[Mapping[str, Any]]:

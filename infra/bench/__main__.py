@@ -124,7 +124,7 @@ async def _service(port: int) -> AsyncIterator[httpx.AsyncClient]:
         end = time.monotonic() + 60
         while time.monotonic() < end:
             with contextlib.suppress(httpx.TransportError):
-                if (await service.get("/health/ready")).status_code == 200:
+                if (await service.get("/v1/runs")).status_code == httpx.codes.OK:
                     break
             await asyncio.sleep(0.1)
         else:
@@ -150,8 +150,8 @@ def _process(module: str, *arguments: str) -> Iterator[None]:
 def _broker() -> Iterator[str]:
     from infra.kafka.broker import running
 
-    with running() as address:
-        yield address
+    with running() as broker:
+        yield broker.address
 
 
 def _free_port() -> int:

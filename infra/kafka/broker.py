@@ -37,9 +37,10 @@ _PROPERTIES = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{also}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{also}
 controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
 log.dirs={folder}/logs
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
@@ -50,6 +51,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=2097152
@@ -102,11 +105,12 @@ def jars() -> Path:
 class LocalBroker:
     """A running broker; `stop` ends it by its process id and leaves the folder."""
 
-    def __init__(self, folder: Path, port: int = 0, more: str = "") -> None:
+    def __init__(self, folder: Path, port: int = 0, also: str = "", more: str = "") -> None:
         self.folder = folder
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self._controller = _free_port()
+        self._controller = free_port()
+        self._also = f",{also}" if also else ""
         self._more = more
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -116,7 +120,8 @@ class LocalBroker:
         properties = self.folder / "server.properties"
         (self.folder / "log4j2.properties").write_text(_LOG4J)
         if not properties.exists():
-            properties.write_text(_PROPERTIES.format(port=self.port, controller=self._controller, folder=self.folder, more=self._more))
+            chosen = {"port": self.port, "controller": self._controller, "folder": self.folder, "also": self._also, "more": self._more}
+            properties.write_text(_PROPERTIES.format(**chosen))
             formatted = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(properties))
             if formatted.wait(START_S):
                 raise CannotStart(f"the broker's folder could not be formatted: {self._last_words()}")
@@ -159,16 +164,26 @@ class LocalBroker:
 
 
 @contextlib.contextmanager
-def running(more: str = "") -> Iterator[LocalBroker]:
-    """A broker with an empty temporary folder, ended and removed at the end. Raises `CannotStart`."""
+def running(also: str = "", more: str = "") -> Iterator[LocalBroker]:
+    """A broker with an empty temporary folder, ended and removed at the end. Raises `CannotStart`.
+
+    `also` is another listener (`NAME://host:port`), `more` are further lines of its properties.
+    """
     folder = Path(tempfile.mkdtemp(prefix="prozess-kafka-"))
-    broker = LocalBroker(folder, more=more)
+    broker = LocalBroker(folder, also=also, more=more)
     try:
         broker.start()
         yield broker
     finally:
         broker.stop(signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _folder() -> Path:
@@ -178,12 +193,6 @@ def _folder() -> Path:
 
 def _cached() -> bool:
     return any(_folder().glob("kafka_*.jar"))
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _listens(port: int) -> bool:

@@ -81,9 +81,10 @@ def _moment(milliseconds: int) -> str:
 def tool_of(flow: Flow, document: Document) -> dict[str, Any]:
     """What a caller of the flow must know, as an MCP tool says it: name, description, inputs of the start node."""
     graph: Any = document.get("data", {})
-    start = next((node for node in graph.get("nodes", []) if str(node.get("id", "")).startswith("node-start")), {})
-    outputs: list[Any] = start.get("data", {}).get("outputs", [])
-    schema = {
+    nodes: list[dict[str, Any]] = graph.get("nodes", [])
+    starts = [node for node in nodes if node["id"].startswith("node-start")]
+    outputs: list[dict[str, Any]] = starts[0]["data"].get("outputs", []) if starts else []
+    schema: dict[str, Any] = {
         "type": "object",
         "properties": {one["name"]: _property(one) for one in outputs},
         "required": [one["name"] for one in outputs if one.get("required")],
@@ -91,7 +92,7 @@ def tool_of(flow: Flow, document: Document) -> dict[str, Any]:
     return {"name": flow.name, "description": flow.description, "inputSchema": schema}
 
 
-def _property(output: Any) -> dict[str, Any]:
+def _property(output: dict[str, Any]) -> dict[str, Any]:
     schema: dict[str, Any] = output.get("schema", {})
     said = {"type": schema.get("type", "string"), "description": schema.get("description", "")}
     allowed: list[str] = output.get("allowedFileType") or []

@@ -6,17 +6,19 @@ statuses with `{"detail"}` on the native ones. Never a stack trace, a secret, or
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from services.api.dialects.astron import dumps, refused
+from services.api.compact import compact
+from services.api.dialects.astron import refused
 from services.api.errors import named
 from services.api.surfaces import CURRENT, Surface, surface_of
 from services.kit.clock import Clock
-from services.kit.errors import AppendFailed, NotReady, TooLarge, Unreachable
+from services.kit.database import is_gone
+from services.kit.errors import AppendFailed, HistoryLost, NotReady, TooLarge, Unreachable
 from services.kit.ids import new_id
 
 PARAM_ERROR = 460
@@ -34,10 +36,10 @@ _GENERIC = (
     (r"(/debug)?/resume", 23900),
 )
 _NATIVE_STATUS = {460: 422, 20000: 401, 20001: 401, 20004: 403, 20201: 404, 23900: 409}
-_NOT_NOW = (Unreachable, AppendFailed, NotReady, TimeoutError)
+_NOT_NOW = "the service cannot do this now; try again"
 
 
-class Refusal(Exception):  # noqa: N818 (what it is)
+class Refusal(Exception):
     """The answer is no. `status` is the HTTP status where it is not the surface's usual one."""
 
     def __init__(self, code: int, message: str, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
@@ -48,16 +50,28 @@ class Refusal(Exception):  # noqa: N818 (what it is)
         self.headers = dict(headers or {})
 
 
-class Missing(Exception):  # noqa: N818 (what it is)
-    """A native thing does not exist, or not for this caller: 404."""
+class Native(Exception):
+    """What a native route answers with `status` and its words."""
+
+    status: ClassVar[int]
 
 
-class BadRequest(Exception):  # noqa: N818 (what it is)
-    """A native request contradicts itself or the facts: 400."""
+class Missing(Native):
+    """The thing does not exist, or not for this caller."""
+
+    status = 404
 
 
-class Gone(Exception):  # noqa: N818 (what it is)
-    """A cursor that can no longer be served: 410."""
+class BadRequest(Native):
+    """The request contradicts itself or the facts."""
+
+    status = 400
+
+
+class Gone(Native):
+    """A cursor that can no longer be served."""
+
+    status = 410
 
 
 def generic(path: str) -> int:
@@ -76,7 +90,7 @@ class Json(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """The bytes of the body."""
-        return dumps(content)
+        return compact(content)
 
 
 class Problems:
@@ -92,19 +106,26 @@ class Problems:
                 return self.refusal(path, wrong)
             case RequestValidationError():
                 return self._invalid(path, [_line(error) for error in wrong.errors()])
-            case Missing():
-                return Json({"detail": str(wrong) or "Not Found"}, 404)
-            case BadRequest():
-                return Json({"detail": str(wrong)}, 400)
-            case Gone():
-                return Json({"detail": str(wrong)}, 410)
+            case Native():
+                return Json({"detail": str(wrong)}, wrong.status)
             case TooLarge():
                 return self._invalid(path, ["Parameter: body, Error: the request is larger than the log takes (too_large)"], 413)
-            case _ if isinstance(wrong, _NOT_NOW):
-                told = str(wrong) if isinstance(wrong, NotReady) else "the service cannot do this now; try again"
-                return self.refusal(path, Refusal(generic(path), told, None if surface_of(path) is not Surface.NATIVE else 503))
+            case NotReady():
+                return self._not_now(path, str(wrong))
+            case Unreachable() | AppendFailed():
+                return self._not_now(path, _NOT_NOW)
+            case HistoryLost():
+                return self._native_or(path, 410, "the history that was asked for is no longer kept")
+            case _ if is_gone(wrong):
+                return self._not_now(path, _NOT_NOW)
             case _:
                 raise wrong
+
+    def _not_now(self, path: str, told: str) -> Response:
+        return self._native_or(path, 503, told)
+
+    def _native_or(self, path: str, status: int, told: str) -> Response:
+        return self.refusal(path, Refusal(generic(path), told, status if surface_of(path) is Surface.NATIVE else None))
 
     def unforeseen(self, path: str) -> Response:
         """The answer to an error that nobody foresaw."""
@@ -138,7 +159,9 @@ class Problems:
         message = "\n".join(lines)
         match surface_of(path):
             case Surface.CHAT:
-                return Json({"code": PARAM_ERROR, "message": message, "id": sid(), "created": float(self._clock.now()), **named(PARAM_ERROR)})
+                return Json(
+                    {"code": PARAM_ERROR, "message": message, "id": sid(), "created": float(self._clock.now()), **named(PARAM_ERROR)}
+                )
             case Surface.WORKFLOW:
                 return Json({"code": PARAM_ERROR, "message": message, "sid": sid(), **named(PARAM_ERROR)})
             case Surface.NATIVE:
@@ -147,7 +170,7 @@ class Problems:
 
 def _line(error: Mapping[str, Any]) -> str:
     where: Sequence[object] = error["loc"]
-    said = error["msg"]
+    said = "expected a JSON object, sent as application/json" if error["type"] == "model_attributes_type" else error["msg"]
     reason = error.get("ctx", {}).get("error")
     if error["type"] == "json_invalid" and isinstance(reason, str):
         said = f"{said}: {reason}"

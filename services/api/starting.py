@@ -11,6 +11,7 @@ from events.run import Mode
 from events.topics import SLOTS, run_stream, slot_of_name
 from projections import flows
 from services.api.api import Api
+from services.api.chat_requests import Chat, Pinned
 from services.api.dialects import astron
 from services.api.follow import Follower
 from services.api.identity import Caller
@@ -42,7 +43,7 @@ def run_id(text: str) -> str | None:
     return text if text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 1 << 63 else None
 
 
-async def pinned(api: Api, caller: Caller, flow: str, version: str, mode: Mode) -> astron.Pinned:
+async def pinned(api: Api, caller: Caller, flow: str, version: str, mode: Mode) -> Pinned:
     """What a start runs. Raises `Refusal` in the order of astron.md 1.5."""
     async with api.world.database.connect() as connection:
         found = await flows.resolve_start(connection, flow, version, caller.app, mode)
@@ -53,7 +54,7 @@ async def pinned(api: Api, caller: Caller, flow: str, version: str, mode: Mode) 
         raise Refusal(*NO_START["not_bound"])
     if caller.known is None:
         raise Refusal(20001, "x-consumer-username: there is no such app")
-    return astron.Pinned(found.flow, found.version, found.definition)
+    return Pinned(found.flow, found.version, found.definition)
 
 
 def may_edit(caller: Caller, owner: str) -> bool:
@@ -61,7 +62,7 @@ def may_edit(caller: Caller, owner: str) -> bool:
     return caller.app == owner or (caller.known is not None and caller.known.is_tenant)
 
 
-async def start(api: Api, caller: Caller, chat: astron.Chat, pin: astron.Pinned, mode: Mode, key: str) -> tuple[str, Follower]:
+async def start(api: Api, caller: Caller, chat: Chat, pin: Pinned, mode: Mode, key: str) -> tuple[str, Follower]:
     """Start the run, or find the one that was started with the same key; its id and a follower from its first event on."""
     slot = _slot(caller.app, chat.chat_id, key)
     for attempt in range(1, _TRIES + 1):

@@ -8,7 +8,7 @@ the rows and the log (`services.api.follow`), so nobody is disturbed and nothing
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from events.acceptance import ENDS_A_RUN, Acceptance, Accepted, Checkpoint
 from events.envelope import StoredRecord, meta_of
@@ -16,7 +16,7 @@ from events.topics import EVENTS, partition_of, slot_of
 from services.api.history import History
 from services.kit import logs
 from services.kit.blobs import unpack
-from services.kit.errors import HistoryLost, ProzessError
+from services.kit.errors import HistoryLost, NotReady
 from services.kit.world import World
 
 FEED_EVENTS = 2_000
@@ -26,11 +26,11 @@ RECENT_BYTES = 32 * 1024 * 1024
 _OVERHEAD = 400
 
 
-class Cut(Exception):  # noqa: N818 (what happened)
+class Cut(Exception):
     """The reader was too slow for the feed: go on from rows and log."""
 
 
-class Closed(ProzessError):
+class Closed(NotReady):
     """The service is stopping; streams can be picked up from another instance, or later."""
 
 
@@ -112,7 +112,7 @@ class PartitionTail:
         return [event for event in found if event.position > after] or (found[-1:] if found[-1].meta.type in ENDS_A_RUN else [])
 
     @contextlib.contextmanager
-    def answer(self, command: str) -> Iterator[asyncio.Future[Accepted]]:
+    def answer(self, command: str) -> Generator[asyncio.Future[Accepted]]:
         """The first accepted event of a command that is about to be appended."""
         future = asyncio.get_running_loop().create_future()
         self._answers[command] = future

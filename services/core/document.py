@@ -133,7 +133,7 @@ def read(document: object) -> GraphPart:
 def told(wrong: ValidationError) -> str:
     """The first few errors, one a line, without the input."""
     errors = wrong.errors(include_url=False, include_input=False, include_context=False)
-    lines = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in errors[:5]]
+    lines = [f"{'.'.join(map(str, error['loc']))[:300]}: {error['msg'][:300]}" for error in errors[:5]]
     if len(errors) > len(lines):
         lines.append(f"and {len(errors) - len(lines)} more")
     return "\n".join(lines)

@@ -4,24 +4,25 @@ In comes a document; out goes a `Graph`, or the first `Problem` with the node an
 is linear in nodes and edges; no path is ever enumerated.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from jsonschema import Draft7Validator, SchemaError
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from services.core import document as shapes
 from services.core.codes import Code
-from services.core.kind import Input, Kind, Node, Output, Source, Speech
+from services.core.kind import Input, Kind, Node, Source, Speech
 from services.core.kinds import KINDS
+from services.core.node import node_of
 from services.core.nodes.spark_llm import THINKING
 from services.core.problems import Problem
-from services.core.values import Schema, default_of, is_of, literal
+from services.core.values import Schema, default_of, pick
 
 MAX_NODES = 5_000
 MAX_EDGES = 20_000
+MAX_WAITS = 200_000
+"""Pairs of an output node and another that it waits for directly."""
 ERROR_CODE = "errorCode"
 ERROR_MESSAGE = "errorMessage"
 ERROR_SCHEMAS: Mapping[str, Schema] = {ERROR_CODE: {"type": "integer"}, ERROR_MESSAGE: {"type": "string"}}
@@ -63,83 +64,17 @@ def compile_(document: object) -> Graph:
     for one in part.nodes:
         if one.id in nodes:
             raise Problem(Code.ENG_BUILD_ERROR, f"{one.id}: this node id is used twice")
-        nodes[one.id] = _node(one)
+        nodes[one.id] = node_of(one)
     edges = [_edge(edge, nodes) for edge in part.edges]
     start = _start(nodes.values())
     reachable = _reachable(start, edges)
     _check_reach(nodes, edges, reachable)
     for node in nodes.values():
         _check_references(node, nodes)
+    nodes = {one: _without_unreachable(node, nodes, reachable) for one, node in nodes.items()}
     live = [edge for edge in edges if edge.source in reachable]
     order = _order(reachable, live)
     return _graph(start, nodes, live, order)
-
-
-def _node(part: shapes.NodePart) -> Node:
-    kind = KINDS.get(part.kind)
-    if kind is None:
-        raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{part.id}: the node kind {part.kind} is not known")
-    try:
-        param = kind.params.model_validate(part.data.param)
-    except ValidationError as wrong:
-        raise Problem(Code.PROTOCOL_VALIDATION_ERROR, f"{part.id}: nodeParam.{shapes.told(wrong)}") from None
-    outputs = tuple(Output(one.name, one.required, one.schema_) for one in part.data.outputs)
-    node = Node(
-        id=part.id,
-        kind=kind,
-        alias=part.data.meta.alias,
-        inputs=tuple(_input(one, part.id) for one in part.data.inputs),
-        outputs=outputs,
-        param=param,
-        retry=part.data.retry,
-        schema=_schema(part.id, outputs, closed=kind.name == "node-start"),
-    )
-    _check_preset(node)
-    kind.check(node)
-    return node
-
-
-def _input(part: shapes.InputPart, node: str) -> Input:
-    declared = part.schema_
-    if isinstance(declared.value, shapes.LiteralValue):
-        value = literal(declared.value.content, declared.type, f"{node}: input {part.name}")
-        return Input(part.id, part.name, declared.type, Source(literal=value))
-    name, *keys = declared.value.content.name.split(".")
-    return Input(part.id, part.name, declared.type, Source(node=declared.value.content.node, name=name, keys=tuple(keys)))
-
-
-def _schema(node: str, outputs: Sequence[Output], *, closed: bool) -> str:
-    properties: dict[str, JsonValue] = {}
-    for one in outputs:
-        try:
-            Draft7Validator.check_schema(one.schema)
-        except SchemaError as wrong:
-            raise Problem(
-                Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node}: output {one.name} is no JSON Schema: {wrong.message[:200]}"
-            ) from None
-        properties[one.name] = one.schema
-    whole: Schema = {"type": "object", "properties": properties, "required": [one.name for one in outputs if one.required]}
-    if closed:
-        whole["additionalProperties"] = False
-    return json.dumps(whole)
-
-
-def _check_preset(node: Node) -> None:
-    preset = node.retry.custom_output
-    if not preset:
-        return
-    declared = {one.name: one for one in node.outputs}
-    for name, value in preset.items():
-        if name not in declared or not is_of(value, str(declared[name].schema.get("type"))):
-            raise Problem(
-                Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR,
-                f"{node.id}: Node set output content: retryConfig.customOutput.{name} does not match format",
-            )
-    for name, one in declared.items():
-        if name not in preset and "default" not in one.schema:
-            raise Problem(
-                Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: Node set output content: retryConfig.customOutput.{name} is missing"
-            )
 
 
 def _edge(part: shapes.EdgePart, nodes: Mapping[str, Node]) -> Edge:
@@ -203,6 +138,19 @@ def _check_references(node: Node, nodes: Mapping[str, Node]) -> None:
             )
 
 
+def _without_unreachable(node: Node, nodes: Mapping[str, Node], reachable: set[str]) -> Node:
+    """The node with the default in place of every reference to a node that never runs."""
+
+    def settled(one: Input) -> Input:
+        source = one.source
+        if not source.node or source.node in reachable:
+            return one
+        schema = schema_of(nodes[source.node], source.name)
+        return replace(one, source=Source(literal=pick(default_of(schema), schema, list(source.keys), f"{node.id}: input {one.name}")))
+
+    return replace(node, inputs=tuple(map(settled, node.inputs)))
+
+
 def _order(reachable: set[str], edges: Sequence[Edge]) -> list[str]:
     """Kahn's order of the reachable nodes. A cycle is refused with its nodes named."""
     missing: dict[str, int] = dict.fromkeys(reachable, 0)
@@ -220,10 +168,24 @@ def _order(reachable: set[str], edges: Sequence[Edge]) -> list[str]:
             if not missing[target]:
                 ready.append(target)
     if len(order) < len(reachable):
-        rest = sorted(reachable.difference(order))
-        shown = ", ".join(rest[:10]) + (f" and {len(rest) - 10} more" if len(rest) > 10 else "")
-        raise Problem(Code.ENG_BUILD_ERROR, f"the graph has a cycle through or before these nodes: {shown}")
+        cycle = _cycle(reachable.difference(order), edges)
+        shown = " → ".join(cycle[:10]) + (f" → {len(cycle) - 10} more" if len(cycle) > 10 else "")
+        raise Problem(Code.ENG_BUILD_ERROR, f"data.edges: the graph has a cycle: {shown} → {cycle[0]}")
     return order
+
+
+def _cycle(rest: set[str], edges: Sequence[Edge]) -> list[str]:
+    """One cycle among nodes each of which has another of them before it: going back long enough meets a node again."""
+    before = {edge.target: edge.source for edge in edges if edge.source in rest and edge.target in rest}
+    way: dict[str, None] = {}
+    at = min(rest)
+    while at not in way:
+        way[at] = None
+        at = before[at]
+    back = list(way)
+    cycle = back[back.index(at) :][::-1]
+    first = cycle.index(min(cycle))
+    return cycle[first:] + cycle[:first]
 
 
 def _graph(start: str, nodes: Mapping[str, Node], edges: Sequence[Edge], order: Sequence[str]) -> Graph:
@@ -235,20 +197,23 @@ def _graph(start: str, nodes: Mapping[str, Node], edges: Sequence[Edge], order: 
     index = {one: place for place, one in enumerate(order)}
     upstream: dict[str, int] = {}
     """Per node the bit set of the nodes that reach it without a failure edge."""
-    nearest: dict[str, frozenset[str]] = {}
-    """Per node the nearest gating nodes before it; all that lie further are settled before those are."""
+    nearest: dict[str, int] = {}
+    """Per node the bit set of the nearest gating nodes before it; all that lie further are settled before those are."""
     for one in order:
         bits = 0
-        gates: set[str] = set()
+        gates = 0
         for edge in incoming[one]:
             before = nodes[edge.source]
             if not edge.on_failure:
                 bits |= upstream[before.id] | 1 << index[before.id]
             gating = before.kind.gates or (before.retry.should_retry and before.retry.error_strategy == 2)
-            gates |= {before.id} if gating else nearest[before.id]
+            gates |= 1 << index[before.id] if gating else nearest[before.id]
         upstream[one] = bits
-        nearest[one] = frozenset(gates)
+        nearest[one] = gates
     speeches = {one: speak(nodes[one]) for one in order if (speak := nodes[one].kind.speak) is not None}
+    if sum(nearest[one].bit_count() for one in speeches) > MAX_WAITS:
+        raise Problem(Code.ENG_PROTOCOL_VALIDATE_ERROR, f"data.nodes: more than {MAX_WAITS} pairs of output nodes wait for each other")
+    waits_for = {one: frozenset(_named(nearest[one], order)) for one in speeches}
     early = {
         one: frozenset(
             part.source.node for part in nodes[one].inputs if part.source.node in index and upstream[one] >> index[part.source.node] & 1
@@ -257,11 +222,16 @@ def _graph(start: str, nodes: Mapping[str, Node], edges: Sequence[Edge], order: 
     }
     awakens: dict[str, list[str]] = defaultdict(list)
     for one in sorted(speeches):
-        for cause in early[one] | nearest[one] | {edge.source for edge in incoming[one]}:
+        for cause in early[one] | waits_for[one] | {edge.source for edge in incoming[one]}:
             awakens[cause].append(one)
-    return Graph(
-        start, {one: nodes[one] for one in order}, outgoing, incoming, speeches, {one: nearest[one] for one in speeches}, early, awakens
-    )
+    return Graph(start, {one: nodes[one] for one in order}, outgoing, incoming, speeches, waits_for, early, awakens)
+
+
+def _named(bits: int, order: Sequence[str]) -> Iterable[str]:
+    while bits:
+        lowest = bits & -bits
+        yield order[lowest.bit_length() - 1]
+        bits ^= lowest
 
 
 def schema_of(node: Node, name: str) -> Schema:

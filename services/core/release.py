@@ -9,14 +9,14 @@ from events.node import DeltaRange, OutputClosed, OutputOpened, OutputReleased
 from services.core.graph import stage_of
 from services.core.kind import Input, Node, Speech
 from services.core.run_state import Floor, NodeRun, Place
-from services.core.template import Constant, Placeholder, Unit, shown
+from services.core.template import Constant, Placeholder, Unit, joined, shown
 from services.core.turn import Turn
 from services.core.values import compact
 
 
 def speak(turn: Turn) -> None:
-    """Show all that may be shown now. Raises `Problem` where a placeholder cannot be rendered."""
-    while True:
+    """Show all that may be shown now, as far as the step has room. Raises `Problem` where a placeholder cannot be rendered."""
+    while not turn.full:
         floor = turn.run.floor
         if floor is None:
             if not turn.run.queue:
@@ -28,15 +28,20 @@ def speak(turn: Turn) -> None:
 
 
 def shown_at(turn: Turn, place: Place, stage: Stage) -> tuple[str, int] | None:
-    """The output node and unit that show the next delta of this node at once; None while it has to wait."""
+    """The output node and unit that show the next delta of this node at once; None while it has to wait.
+
+    Thinking inside the answer, or an answer inside the thinking, is released by reference: only a release names the stage.
+    """
     floor = turn.run.floor
     if floor is None:
         return None
     speech = turn.graph.speeches[floor.place[0]]
-    if not speech.streamed:
+    if not speech.streamed or speech.outputs_as_json:
         return None
     unit, taken = _cursor(turn, floor, _units(speech))
     source = _stream(turn, floor.place, _units(speech), unit)
+    if stage != _stage(speech, unit):
+        return None
     node = turn.node_run(place)
     if source != (place, stage) or node is None or taken != len(node.pieces(stage)):
         return None
@@ -50,7 +55,7 @@ def whole_text(turn: Turn, place: Place) -> tuple[str, str]:
         return "", compact(turn.inputs(place))
 
     def text(units: tuple[Unit, ...]) -> str:
-        return "".join(one.text if isinstance(one, Constant) else _value(turn, place, one) for one in units)
+        return joined(one.text if isinstance(one, Constant) else _value(turn, place, one) for one in units)
 
     return text(speech.reasoning), text(speech.content)
 
@@ -76,7 +81,7 @@ def _go_on(turn: Turn, floor: Floor) -> bool:
 def _release(turn: Turn, place: Place, speech: Speech, unit: int, taken: int) -> bool:
     units = _units(speech)
     one = units[unit]
-    stage: Stage = "reasoning" if unit < len(speech.reasoning) else "content"
+    stage = _stage(speech, unit)
     attempt = _attempt(turn, place)
     source = _stream(turn, place, units, unit)
     if source is not None:
@@ -106,7 +111,11 @@ def _all_at_once(turn: Turn, floor: Floor) -> bool:
 
 
 def _units(speech: Speech) -> tuple[Unit, ...]:
-    return (*speech.reasoning, *speech.content)
+    return (*speech.reasoning, *speech.content) if speech.reasoning else speech.content
+
+
+def _stage(speech: Speech, unit: int) -> Stage:
+    return "reasoning" if unit < len(speech.reasoning) else "content"
 
 
 def _constant(unit: Unit) -> str:

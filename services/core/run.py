@@ -4,6 +4,7 @@ Out go events, decided purely: time comes with the input. A wish always leaves a
 already known, or of an attempt that is over, leaves none.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -11,7 +12,7 @@ from pydantic import JsonValue
 from events.commands import CancelRun, StartRun
 from events.delta import NodeDelta
 from events.envelope import Event
-from events.node import ModelCalled, ModelResponded, NodeFailed, NodeStarted, NodeTimedOut
+from events.node import ModelCalled, ModelResponded, NodeTimedOut
 from events.node import Problem as Said
 from events.refusal import CommandRefused
 from events.run import RunCancelled, RunStarted, RunTimedOut
@@ -19,12 +20,12 @@ from services.core.codes import Code
 from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded
 from services.core.graph import Graph
 from services.core.kind import Asking, Finished
-from services.core.problems import Problem
-from services.core.release import shown_at, speak
+from services.core.node_runs import broke, complete, completed, fail, start, start_again
+from services.core.release import shown_at
 from services.core.run_state import Active, Ended, NodeRun, NotStarted, Place, RunState
-from services.core.scheduling import advance, complete, fail, preset, start, sweep, unfinished
+from services.core.scheduling import advance, show, sweep, unfinished
 from services.core.turn import Limits, Turn
-from services.core.values import default_of, misfits
+from services.core.values import default_of, encodable, misfits
 
 GRACE_MS = 2_000
 """How much later than the effect's own limit the owner's timer is due: the effect's answer says more."""
@@ -131,25 +132,20 @@ def _start(turn: Turn, wish: StartRun) -> None:
         value = given.get(one.name, default_of(one.schema))
         values[one.name] = int(value) if one.schema.get("type") == "integer" and isinstance(value, float) else value
     start(turn, place, {})
-    if complete(turn, place, Finished(values)):
-        advance(turn, [place])
+    completed(turn, place, Finished(values))
+    advance(turn, [place])
 
 
 def _react(turn: Turn, input_: Told | Due | TakenOver | GoOn) -> None:
-    try:
-        match input_:
-            case Told():
-                _told(turn, input_)
-            case Due():
-                _due(turn)
-            case TakenOver():
-                _taken_over(turn)
-            case GoOn():
-                sweep(turn)
-    except Problem as problem:
-        floor = turn.run.floor
-        place = floor.place if floor else next(iter(turn.run.nodes))
-        fail(turn, place, Said(code=problem.code, message=problem.message))
+    match input_:
+        case Told():
+            _told(turn, input_)
+        case Due():
+            _due(turn)
+        case TakenOver():
+            _taken_over(turn)
+        case GoOn():
+            sweep(turn)
 
 
 def _told(turn: Turn, told: Told) -> None:
@@ -171,15 +167,15 @@ def _told(turn: Turn, told: Told) -> None:
                     unit=unit,
                 )
             )
-            if not shown and turn.run.floor:
-                speak(turn)
+            if not shown:
+                show(turn)
         case Called():
             turn.emit(
                 ModelCalled(
                     node=place[0],
                     path=place[1],
                     attempt=told.attempt,
-                    attributes=outcome.attributes,
+                    attributes=_tidied(outcome.attributes),
                     request_digest=outcome.request_digest,
                     continues=outcome.continues,
                 )
@@ -190,17 +186,25 @@ def _told(turn: Turn, told: Told) -> None:
                     node=place[0],
                     path=place[1],
                     attempt=told.attempt,
-                    attributes=outcome.attributes,
+                    attributes=_tidied(outcome.attributes),
                     response_digest=outcome.response_digest,
                     duration_ms=outcome.duration_ms,
                     first_token_ms=outcome.first_token_ms,
-                    problem=outcome.problem,
+                    problem=_tidy(outcome.problem) if outcome.problem else None,
                 )
             )
         case Done():
             _done(turn, place, node, outcome)
         case Broke():
-            _broke(turn, place, node, outcome.problem)
+            _broke(turn, place, _tidy(outcome.problem))
+
+
+def _tidy(problem: Said) -> Said:
+    return Said(code=problem.code, message=encodable(problem.message))
+
+
+def _tidied(attributes: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {name: encodable(value) if isinstance(value, str) else value for name, value in attributes.items()}
 
 
 def _done(turn: Turn, place: Place, node: NodeRun, outcome: Done) -> None:
@@ -208,60 +212,21 @@ def _done(turn: Turn, place: Place, node: NodeRun, outcome: Done) -> None:
     assert conclude is not None, "a node that asks concludes"
     finished = conclude(turn.node(place), node.content.text, node.reasoning.text)
     if complete(turn, place, finished, usage=outcome.usage, content=node.content.seal, reasoning=node.reasoning.seal):
-        if turn.run.floor:
-            speak(turn)
-        advance(turn, [place])
+        _moved(turn, [place])
 
 
-def _broke(turn: Turn, place: Place, node: NodeRun, problem: Said) -> None:
-    """The chain of 4.7: an attempt whose first token was sent is final; else retry while attempts remain, else the strategy."""
-    retry = turn.node(place).retry
-    said_something = bool(len(node.content) or len(node.reasoning))
-    if not retry.should_retry or not turn.node(place).kind.retries or said_something:
-        fail(turn, place, problem)
-        return
-    then = "retry" if node.failures < retry.max_retries else {0: "end", 1: "preset", 2: "branch"}[retry.error_strategy]
-    if then == "end":
-        fail(turn, place, problem)
-        return
-    turn.emit(
-        NodeFailed.model_validate(
-            {"node": place[0], "path": place[1], "attempt": node.attempt, "problem": problem, "then": then, "progress": turn.progress}
-        )
-    )
-    if then == "retry":
-        _again(turn, place, reason="retried")
-        return
-    outputs = preset(turn, place) if then == "preset" else {}
-    if complete(turn, place, Finished(outputs), problem=problem, took_failure_edge=then == "branch"):
-        if turn.run.floor:
-            speak(turn)
-        advance(turn, [place])
+def _broke(turn: Turn, place: Place, problem: Said) -> None:
+    _moved(turn, broke(turn, place, problem))
 
 
-def _again(turn: Turn, place: Place, reason: str) -> None:
-    node = turn.node_run(place)
-    assert node is not None, "what begins again has begun"
-    turn.emit(
-        NodeStarted.model_validate(
-            {
-                "node": place[0],
-                "path": place[1],
-                "attempt": node.attempt + 1,
-                "kind": turn.node(place).kind.name,
-                "alias": turn.node(place).alias,
-                "progress": turn.progress,
-                "reason": reason,
-                "recorded": node.content.length,
-                "inputs": turn.values(node.inputs or {}),
-            }
-        )
-    )
+def _moved(turn: Turn, places: Sequence[Place]) -> None:
+    if places and show(turn):
+        advance(turn, places)
 
 
 def _taken_over(turn: Turn) -> None:
     for place in sorted(turn.run.working):
-        _again(turn, place, reason="taken_over")
+        start_again(turn, place, reason="taken_over")
     sweep(turn)
 
 
@@ -276,8 +241,6 @@ def _due(turn: Turn) -> None:
         node = run.nodes[place]
         if turn.time >= node.last + quiet + GRACE_MS:
             turn.emit(NodeTimedOut(node=place[0], path=place[1], attempt=node.attempt, limit_ms=quiet))
-            _broke(
-                turn, place, node, Said(code=Code.NODE_RUN_ERROR, message=f"Node execution timeout: nothing came for {quiet / 1000:g} s")
-            )
+            _broke(turn, place, Said(code=Code.NODE_RUN_ERROR, message=f"Node execution timeout: nothing came for {quiet / 1000:g} s"))
             if turn.over:
                 return

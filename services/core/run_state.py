@@ -112,7 +112,9 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
             failed = replace(node or NodeRun("failed", event.kind), status="failed", failures=(node.failures if node else 0) + 1)
             return replace(_with(state, place, failed), working=state.working - {place})
         case n.NodeSkipped():
-            return replace(_with(state, place, NodeRun("skipped")), settled=state.settled + 1)
+            floor = None if state.floor and state.floor.place == place else state.floor
+            queue = tuple(one for one in state.queue if one != place)
+            return replace(_with(state, place, NodeRun("skipped")), settled=state.settled + 1, floor=floor, queue=queue)
         case n.OutputOpened():
             return replace(state, floor=Floor(place), queue=tuple(one for one in state.queue if one != place))
         case n.OutputReleased():

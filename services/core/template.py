@@ -5,7 +5,7 @@ names stays in the text as it is, braces and all.
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -37,19 +37,20 @@ class Placeholder:
 
 Unit = Constant | Placeholder
 
+MAX_TEXT = 4_000_000
+"""Characters of a rendered template: a few joiners one after the other could ask for more than there is memory."""
+
 
 def parse(template: str, names: Collection[str]) -> tuple[Unit, ...]:
     """The units in order: constants between placeholders, no empty ones but the last, which is always a constant."""
     units: list[Unit] = []
-    rest = ""
     at = 0
     for found in _PLACEHOLDER.finditer(template):
         head, *path = (name or int(index) for name, index in _STEP.findall(found[1]))
         if head not in names:
             continue
-        rest = template[at : found.start()]
-        if rest:
-            units.append(Constant(rest))
+        if found.start() > at:
+            units.append(Constant(template[at : found.start()]))
         units.append(Placeholder(str(head), tuple(path), found[1]))
         at = found.end()
     units.append(Constant(template[at:]))
@@ -57,12 +58,24 @@ def parse(template: str, names: Collection[str]) -> tuple[Unit, ...]:
 
 
 def render(units: tuple[Unit, ...], value: Callable[[str], JsonValue]) -> str:
-    """The whole text, with `value(name)` for every placeholder. Raises 20602 for an index out of range."""
-    return "".join(unit.text if isinstance(unit, Constant) else shown(unit, value(unit.name)) for unit in units)
+    """The whole text, with `value(name)` for every placeholder. Raises what `shown` and `joined` raise."""
+    return joined(unit.text if isinstance(unit, Constant) else shown(unit, value(unit.name)) for unit in units)
+
+
+def joined(texts: Iterable[str]) -> str:
+    """All texts in one. Raises 22302 where that would be longer than `MAX_TEXT`."""
+    parts: list[str] = []
+    length = 0
+    for text in texts:
+        length += len(text)
+        if length > MAX_TEXT:
+            raise Problem(Code.NODE_RUN_ERROR, f"the rendered template is longer than {MAX_TEXT} characters")
+        parts.append(text)
+    return "".join(parts)
 
 
 def shown(unit: Placeholder, value: JsonValue) -> str:
-    """A placeholder's text. What cannot be traversed prints the path as it was written."""
+    """A placeholder's text. What cannot be traversed prints the path as it was written. Raises 20602 for an index out of range."""
     for step in unit.path:
         if isinstance(step, int):
             if not isinstance(value, list):

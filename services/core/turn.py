@@ -3,7 +3,7 @@
 From outside a decision is pure; inside, each event is folded at once so that the next one is decided on the newest state.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -12,7 +12,7 @@ from events.envelope import Event, Protected, Values, Words
 from services.core.graph import ERROR_CODE, ERROR_MESSAGE, Graph, schema_of
 from services.core.kind import Node, Source
 from services.core.run_state import Active, NodeRun, Place, RunState, evolve
-from services.core.values import default_of, pick
+from services.core.values import default_of, encodable, pick
 
 MAX_EVENTS = 200
 """Events of one step; what does not fit is continued by a further step (law 2)."""
@@ -35,6 +35,7 @@ class Turn:
         self.graph = graph
         self.limits = limits
         self.events: list[Event] = []
+        self._missing: dict[tuple[Place, str], list[str]] = {}
 
     def emit(self, event: Event) -> None:
         """Decide one more event."""
@@ -70,9 +71,26 @@ class Turn:
         """The share of the reachable graph that is settled, rounded for the record."""
         return round(self.run.settled / (len(self.graph.nodes) or 1), 6)
 
+    @property
+    def progress_after(self) -> float:
+        """The progress when one more node is settled."""
+        return round((self.run.settled + 1) / (len(self.graph.nodes) or 1), 6)
+
+    def still_waits(self, place: Place, why: str, nodes: Iterable[str]) -> bool:
+        """Whether one of these nodes is not settled. Remembers what it saw, so that asking again costs nothing."""
+        missing = self._missing.get((place, why))
+        if missing is None:
+            missing = self._missing[place, why] = list(nodes)
+        while missing:
+            node = self.node_run((missing[-1], place[1]))
+            if node is None or not node.settled:
+                return True
+            missing.pop()
+        return False
+
     def words(self, text: str) -> Words:
         """A text of this run's person."""
-        return Protected[str](subject=self.run.terms.subject, words=text)
+        return Protected[str](subject=self.run.terms.subject, words=encodable(text))
 
     def values(self, values: Mapping[str, JsonValue]) -> Values:
         """Values of this run's person."""

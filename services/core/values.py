@@ -5,13 +5,16 @@ No expression is ever evaluated: a literal is read as JSON.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import cast
 
 from jsonschema import Draft7Validator
 from jsonschema.protocols import Validator
 from pydantic import JsonValue
+from pydantic_core import from_json
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import EMPTY_REGISTRY
 
 from services.core.codes import Code
 from services.core.problems import Problem
@@ -20,6 +23,8 @@ Schema = dict[str, JsonValue]
 
 _DEFAULTS: dict[str, str] = {"string": '""', "number": "0.0", "integer": "0", "boolean": "false", "array": "[]", "object": "{}"}
 TYPES = frozenset(_DEFAULTS)
+MAX_DEPTH = 64
+"""How deep a value that was read from a text, or a schema, may be nested: events must stay readable for everybody."""
 
 
 def default_of(schema: Mapping[str, JsonValue]) -> JsonValue:
@@ -48,6 +53,33 @@ def is_of(value: JsonValue, type_: str) -> bool:
             return True
 
 
+def read(text: str) -> JsonValue:
+    """The value of a JSON text. Raises `ValueError` for what is no JSON: NaN, lone surrogates, depth over `MAX_DEPTH`, too."""
+    value = from_json(text, allow_inf_nan=False)
+    if deeper(value, MAX_DEPTH):
+        raise ValueError(f"nested deeper than {MAX_DEPTH}")
+    return value
+
+
+def deeper(value: JsonValue, limit: int) -> bool:
+    """Whether arrays and objects are nested deeper than `limit`."""
+    level: list[JsonValue] = [value]
+    for _ in range(limit + 1):
+        level = [below for one in level for below in _below(one)]
+        if not level:
+            return False
+    return True
+
+
+def _below(value: JsonValue) -> Iterable[JsonValue]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def encodable(text: str) -> str:
+    """The text without lone surrogates, which no UTF-8 can carry: each becomes `?`."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 def literal(value: JsonValue, type_: str, where: str) -> JsonValue:
     """A literal as its declared type. Raises 22101 naming `where` when it cannot be read so."""
     if is_of(value, type_):
@@ -58,12 +90,12 @@ def literal(value: JsonValue, type_: str, where: str) -> JsonValue:
         return text_of(value)
     if isinstance(value, str):
         try:
-            read = json.loads(value)
+            found = read(value)
         except ValueError:
-            read = None
-        if read is not None and is_of(read, type_):
-            return read
-    raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{where}: the literal is not of type {type_}")
+            found = None
+        if found is not None and is_of(found, type_):
+            return found
+    raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{where}: Failed to convert literal value to {type_}")
 
 
 def text_of(value: JsonValue) -> str:
@@ -101,7 +133,10 @@ def properties_of(schema: Mapping[str, JsonValue]) -> dict[str, Schema]:
 
 def misfits(value: JsonValue, schema: str) -> str:
     """What of `value` breaks the JSON Schema (draft 7, given as JSON text): sentences joined by `; `, empty if nothing."""
-    found = sorted(_validator(schema).iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
+    try:
+        found = sorted(_validator(schema).iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
+    except (ArithmeticError, RecursionError, Unresolvable):
+        return "the value cannot be checked against its schema"
     return "; ".join(
         f"{'.'.join(map(str, error.absolute_path)) or 'the value'}: {_said(error.validator, error.validator_value)}" for error in found
     )
@@ -117,4 +152,4 @@ def _said(rule: object, wanted: object) -> str:
 
 @lru_cache(maxsize=1024)
 def _validator(schema: str) -> Validator:
-    return Draft7Validator(json.loads(schema))
+    return Draft7Validator(json.loads(schema), registry=EMPTY_REGISTRY)  # nothing is ever fetched

@@ -60,7 +60,7 @@ def document(model: str) -> Document:
 async def settle(world: World) -> bool:
     """Make sure that app and flow are there; whether the flow can be started. Raises `Refused`, `NotReady`."""
     wanted = document(model_for(world.settings))
-    for wish in _wishes(wanted):
+    for wish in wishes(wanted):
         if await _is_there(world, wish):
             continue
         await ask(world, wish.stream, wish.command, APP, wish.id)
@@ -71,13 +71,16 @@ async def settle(world: World) -> bool:
 
 
 @dataclass(frozen=True)
-class _Wish:
+class Wish:
+    """A command with a fixed id, and the stream that decides about it."""
+
     id: str
     stream: str
     command: Command
 
 
-def _wishes(wanted: Document) -> list[_Wish]:
+def wishes(wanted: Document) -> list[Wish]:
+    """What makes the demo, in order; each is skipped where the rows have it already."""
     key = Key(key=KEY, secret_hash=passwords.create(SECRET))
     app = RegisterApp(app=APP, name="Demo", is_tenant=True, source=_PLATFORM, platform_rights=_ALL_PLATFORMS, audit_policy=0, keys=(key,))
     draft = DraftFlow(
@@ -92,14 +95,14 @@ def _wishes(wanted: Document) -> list[_Wish]:
     )
     publish = PublishFlow(flow=FLOW, operation=_PUBLISH, platform=_PLATFORM)
     return [
-        _Wish("demo-app", app_stream(APP), app),
-        _Wish("demo-flow-draft", flow_stream(FLOW), draft),
-        _Wish("demo-flow-publish", flow_stream(FLOW), publish),
-        _Wish("demo-flow-bind", flow_stream(FLOW), BindFlow(flow=FLOW, app=APP)),
+        Wish("demo-app", app_stream(APP), app),
+        Wish("demo-flow-draft", flow_stream(FLOW), draft),
+        Wish("demo-flow-publish", flow_stream(FLOW), publish),
+        Wish("demo-flow-bind", flow_stream(FLOW), BindFlow(flow=FLOW, app=APP)),
     ]
 
 
-async def _is_there(world: World, wish: _Wish) -> bool:
+async def _is_there(world: World, wish: Wish) -> bool:
     async with world.database.connect() as connection:
         match wish.command:
             case RegisterApp():
@@ -112,7 +115,7 @@ async def _is_there(world: World, wish: _Wish) -> bool:
                 return await flows.bound(connection, FLOW, APP) is not None
 
 
-async def _renewal(world: World, wanted: Document) -> list[_Wish]:
+async def _renewal(world: World, wanted: Document) -> list[Wish]:
     """What makes the flow use the model of today's environment, if the flow is still ours but for the model."""
     async with world.database.connect() as connection:
         release = await flows.released(connection, FLOW)
@@ -121,7 +124,7 @@ async def _renewal(world: World, wanted: Document) -> list[_Wish]:
         return []
     revise = ReviseFlow(flow=FLOW, definition=digest(wanted), document=wanted)
     publish = PublishFlow(flow=FLOW, operation=_PUBLISH, platform=_PLATFORM)
-    return [_Wish(new_id(), flow_stream(FLOW), command) for command in (revise, publish)]
+    return [Wish(new_id(), flow_stream(FLOW), command) for command in (revise, publish)]
 
 
 def _model_of(served: Document) -> str:

@@ -26,5 +26,5 @@ class SystemClock:
 
     async def sleep_until(self, due: int) -> None:
         """See `Clock.sleep_until`."""
-        while (rest := due - self.now()) > 0:
+        while (rest := due - self.now()) > 0:  # noqa: ASYNC110 (the machine's clock may be set back)
             await asyncio.sleep(rest / 1000)

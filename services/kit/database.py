@@ -6,11 +6,13 @@ writer at a time and waits in line for it, never on the file's lock. Schema chan
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.kit.errors import Refused
@@ -38,7 +40,7 @@ class Database:
         return self.url.render_as_string(hide_password=True)
 
     @contextlib.asynccontextmanager
-    async def begin(self, durable: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def begin(self, durable: bool = False) -> AsyncGenerator[AsyncConnection]:
         """A transaction that writes; committed at the end, rolled back when anything is raised.
 
         `durable` survives a power cut on SQLite as well (rows need not: their checkpoint goes back with them).
@@ -49,13 +51,13 @@ class Database:
                 yield connection
 
     @contextlib.asynccontextmanager
-    async def connect(self) -> AsyncIterator[AsyncConnection]:
+    async def connect(self) -> AsyncGenerator[AsyncConnection]:
         """A connection that reads."""
         async with self.engine.connect() as connection:
             yield connection
 
     @contextlib.asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
         """A connection whose reads all see the same moment."""
         async with self.engine.connect() as connection:
             if not self.is_sqlite:
@@ -89,7 +91,7 @@ def is_gone(wrong: BaseException) -> bool:
     """Whether the database does not answer now (try again), rather than says no."""
     if isinstance(wrong, DBAPIError):
         return wrong.connection_invalidated or isinstance(wrong, OperationalError | InterfaceError | InternalError)
-    return isinstance(wrong, OSError | TimeoutError | sa.exc.TimeoutError)
+    return isinstance(wrong, OSError | TimeoutError | PoolTimeout)
 
 
 def _url(text: str) -> sa.URL:
@@ -125,6 +127,6 @@ def _sqlite(url: sa.URL) -> AsyncEngine:
             connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if options.get('durable') else 'NORMAL'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
 
-    sa.event.listen(engine.sync_engine, "connect", opened)
-    sa.event.listen(engine.sync_engine, "begin", began)
+    event.listen(engine.sync_engine, "connect", opened)
+    event.listen(engine.sync_engine, "begin", began)
     return engine

@@ -16,7 +16,8 @@ from events.envelope import Record, StoredRecord
 from services.kit.errors import HistoryLost, Unreachable
 from services.kit.kafka_broker import EARLIEST, LATEST, REQUEST_S, Broker, cluster_of, patiently
 from services.kit.kafka_group import KafkaMember
-from services.kit.kafka_producer import KafkaAppender, SharedProducer, discard, open_producer
+from services.kit.kafka_producer import KafkaAppender, discard, open_producer
+from services.kit.kafka_shared import SharedProducer
 from services.kit.kafka_tail import KafkaTail
 from services.kit.kafka_topics import TOPICS, facts_about, prepare
 from services.kit.log import Appender, Member, Tail
@@ -33,10 +34,10 @@ class KafkaLog:
         self._settings = settings
         self._cluster = cluster_of(settings)
         self._broker = Broker(self._cluster)
-        self._shared = SharedProducer(self._cluster, self._retire)
+        self._shared = SharedProducer(self._cluster, self._spawn, self._retire)
         self._tails: set[KafkaTail] = set()
-        self._members: list[KafkaMember] = []
-        self._appenders: list[KafkaAppender] = []
+        self._members: set[KafkaMember] = set()
+        self._producers: set[Any] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._pulse: asyncio.Task[None] | None = None
 
@@ -56,11 +57,11 @@ class KafkaLog:
             pulse.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await pulse
-        await asyncio.gather(*(tail.close() for tail in list(self._tails)), *(member.leave() for member in self._members))
-        for appender in self._appenders:
-            await appender.close()
-        await self._shared.close()
-        if self._background:
+        await asyncio.gather(*(tail.close() for tail in list(self._tails)), *(member.leave() for member in list(self._members)))
+        for producer in list(self._producers):
+            self._retire(producer)
+        self._shared.close()
+        while self._background:
             await asyncio.wait(self._background)
         await self._broker.close()
         self._cluster.health.reachable = False
@@ -107,9 +108,9 @@ class KafkaLog:
     async def appender(self, topic: str, partition: int) -> Appender:
         """See `Log.appender`."""
         self._check(topic, partition)
-        appender = KafkaAppender(self._cluster, await open_producer(self._cluster), topic, partition, self._retire)
-        self._appenders.append(appender)
-        return appender
+        producer = await open_producer(self._cluster)
+        self._producers.add(producer)
+        return KafkaAppender(self._cluster, producer, topic, partition, self._retire)
 
     async def offset_at(self, topic: str, partition: int, time: int) -> int:
         """See `Log.offset_at`. Raises `Unreachable`."""
@@ -118,9 +119,9 @@ class KafkaLog:
 
     async def join(self, group: str, topic: str) -> Member:
         """See `Log.join`. Raises `Unreachable`."""
-        member = KafkaMember(self._cluster, group, topic)
+        member = KafkaMember(self._cluster, group, topic, self._members.discard)
+        self._members.add(member)
         await member.open()
-        self._members.append(member)
         return member
 
     def _check(self, topic: str, partition: int) -> None:
@@ -131,6 +132,7 @@ class KafkaLog:
         return await patiently(REQUEST_S, lambda: self._broker.offset(topic, partition, time))
 
     def _retire(self, producer: Any) -> None:
+        self._producers.discard(producer)
         self._spawn(discard(producer))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -141,5 +143,8 @@ class KafkaLog:
     async def _feel_pulse(self) -> None:
         while True:
             await asyncio.sleep(_PULSE_S)
-            with contextlib.suppress(Unreachable):
-                await self._broker.ask(MetadataRequest([]))
+            try:
+                async with asyncio.timeout(_PULSE_S):
+                    await self._broker.ask(MetadataRequest([]))
+            except (Unreachable, TimeoutError):
+                self._cluster.health.reachable = False

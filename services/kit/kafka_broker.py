@@ -139,18 +139,17 @@ class Broker:
             await asyncio.wait(self._closing)
 
     async def _open(self) -> Any:
-        async with self._opening:
-            if self._client is None:
-                client: Any = AIOKafkaClient(**self._cluster.options)
-                try:
-                    with self._telling(client):
-                        async with asyncio.timeout(2 * REQUEST_S):
-                            await client.bootstrap()
-                except BaseException:
-                    await _close(client)
-                    raise
-                self._client = client
-            return self._client
+        with self._telling(None):
+            async with asyncio.timeout(2 * REQUEST_S), self._opening:
+                if self._client is None:
+                    client: Any = AIOKafkaClient(**self._cluster.options)
+                    try:
+                        await client.bootstrap()
+                    except BaseException:
+                        await _close(client)
+                        raise
+                    self._client = client
+                return self._client
 
     async def _ask_leader(self, place: TopicPartition, request: Any) -> Any:
         client = await self._open()
@@ -173,7 +172,7 @@ class Broker:
             yield
         except (driver.KafkaError, OSError, TimeoutError) as wrong:
             self._cluster.health.reachable = False
-            if self._client is client:
+            if client is not None and self._client is client:
                 self._client = None
                 closing = asyncio.create_task(_close(client))
                 self._closing.add(closing)
@@ -212,6 +211,8 @@ def _records_of(raw: bytes, start: int, limit: int) -> list[StoredRecord]:
         batch = memory.next_batch()
         if not batch.validate_crc():
             raise LogError(f"the batch at offset {batch.base_offset} is damaged")
+        if batch.is_control_batch:
+            raise HistoryLost(f"offset {batch.base_offset} is a mark of somebody's transaction, and ours have none")
         for one in batch:
             if one.offset < start or len(found) >= limit:
                 continue

@@ -8,7 +8,7 @@ paused, readers go to the log themselves.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -27,8 +27,9 @@ _log = logging.getLogger(__name__)
 class KafkaMember(ConsumerRebalanceListener):
     """See `services.kit.log.Member`. Every rebalance takes all and gives anew, as Kafka's eager protocol does."""
 
-    def __init__(self, cluster: Cluster, group: str, topic: str) -> None:
+    def __init__(self, cluster: Cluster, group: str, topic: str, left: Callable[["KafkaMember"], None]) -> None:
         self._cluster = cluster
+        self._on_leave = left
         self._group = cluster.name(group)
         self._topic = cluster.name(topic)
         self._consumer: Any = None
@@ -84,6 +85,7 @@ class KafkaMember(ConsumerRebalanceListener):
         if self._left:
             return
         self._left = True
+        self._on_leave(self)
         self._held = None
         if self._watch is not None:
             self._watch.cancel()

@@ -4,6 +4,7 @@ In go the settings; out come topics that exist, or one sentence that says what t
 existing ones are never changed: their settings are the operator's.
 """
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,12 +38,7 @@ async def prepare(cluster: Cluster, broker: Broker, settings: Settings) -> None:
     if not cluster.servers:
         raise Refused("no Apache Kafka is configured: set PROZESS_KAFKA to its bootstrap servers")
     names = [cluster.name(topic) for topic in TOPICS]
-    try:
-        found = await patiently(REQUEST_S, lambda: _facts(broker, names))
-    except Unreachable:
-        raise Refused(f"Apache Kafka at {', '.join(cluster.servers)} (PROZESS_KAFKA) {await _diagnose(cluster)}") from None
-    except NotImplementedError:
-        raise Refused("this Apache Kafka is too old: version 2.8 or later is needed") from None
+    found = await _reach(cluster, broker, names)
     try:
         for topic in TOPICS:
             if found[cluster.name(topic)].error is driver.UnknownTopicOrPartitionError:
@@ -54,6 +50,23 @@ async def prepare(cluster: Cluster, broker: Broker, settings: Settings) -> None:
             _check_configs(facts, await _configs(broker, facts.name), settings, _KEPT_MS[topic])
     except Unreachable as unreachable:
         raise Refused(f"the topics could not be checked: {unreachable}") from None
+
+
+async def _reach(cluster: Cluster, broker: Broker, names: list[str]) -> dict[str, TopicFacts]:
+    where = f"Apache Kafka at {', '.join(cluster.servers)} (PROZESS_KAFKA)"
+    try:
+        try:
+            return await _facts(broker, names)
+        except Unreachable:
+            why, final = await _diagnose(cluster)
+            if final:
+                raise Refused(f"{where} {why}") from None
+            return await patiently(REQUEST_S, lambda: _facts(broker, names))
+    except Unreachable:
+        why, _ = await _diagnose(cluster)
+        raise Refused(f"{where} {why}") from None
+    except NotImplementedError:
+        raise Refused("this Apache Kafka is too old: version 2.8 or later is needed") from None
 
 
 async def facts_about(broker: Broker, name: str) -> TopicFacts:
@@ -136,19 +149,21 @@ def _check_configs(facts: TopicFacts, configs: Mapping[str, str], settings: Sett
         raise TopicMismatch(f"topic {facts.name}: {told}: change its settings")
 
 
-async def _diagnose(cluster: Cluster) -> str:
-    """Why nobody answered, asked once more of the first server: the driver keeps the reason to itself."""
+async def _diagnose(cluster: Cluster) -> tuple[str, bool]:
+    """Why nobody answered, and whether that will stay so; asked of the first server, for the driver keeps the reason to itself."""
     host, _, port = cluster.servers[0].rpartition(":")
     options = {name: value for name, value in cluster.options.items() if name != "bootstrap_servers"}
     try:
         connection: Any = await create_conn(host or port, int(port) if host and port.isdigit() else 9092, **options)
-    except (driver.AuthenticationFailedError, driver.UnsupportedSaslMechanismError, driver.IllegalSaslStateError):
-        return "does not let this user in: check PROZESS_KAFKA_SASL_MECHANISM, _USERNAME and _PASSWORD"
+    except (driver.SaslAuthenticationFailed, driver.UnsupportedSaslMechanismError, driver.IllegalSaslStateError):
+        return "does not let this user in: check PROZESS_KAFKA_SASL_MECHANISM, _USERNAME and _PASSWORD", True
+    except ssl.SSLCertVerificationError:
+        return "shows a certificate that cannot be trusted: check PROZESS_KAFKA_SSL_CAFILE", True
     except TimeoutError:
-        return "does not answer: check the address, and that the broker runs"
+        return "does not answer: check the address, and that the broker runs", False
     except OSError as wrong:
-        return f"cannot be reached ({wrong.strerror or wrong}): check the address, and that the broker runs"
+        return f"cannot be reached ({wrong.strerror or wrong}): check the address, and that the broker runs", False
     except (driver.KafkaError, ValueError):
-        return "does not speak Kafka there: check the address and PROZESS_KAFKA_SECURITY_PROTOCOL"
+        return "does not speak Kafka there: check the address and PROZESS_KAFKA_SECURITY_PROTOCOL", False
     connection.close()
-    return "does not give its metadata: check that the cluster is healthy"
+    return "does not give its metadata: check that the cluster is healthy", False

@@ -5,6 +5,7 @@ from what the tables have become.
 """
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -12,24 +13,18 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
 
-from projections import (  # noqa: F401 (each brings its tables)
-    apps,
-    audit_events,
-    chat_messages,
-    checkpoints,
-    flows,
-    node_runs,
-    run_journal,
-    runs,
-)
+from projections import apps, audit_events, chat_messages, checkpoints, flows, node_runs, run_journal, runs
 from projections.schema import metadata as METADATA  # noqa: N812 (a constant here)
-from services.kit import secret_table  # noqa: F401 (brings its table)
+from services.kit import secret_table
 from services.kit.database import Database, is_gone
 from services.kit.errors import Refused
 
+TABLES_OF = (apps, audit_events, chat_messages, checkpoints, flows, node_runs, run_journal, runs, secret_table)
+"""Importing these fills the metadata."""
 FOLDER = Path(__file__).resolve().parents[2] / "alembic"
 
 
@@ -81,11 +76,11 @@ def differences(connection: sa.Connection) -> list[object]:
     return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA))
 
 
-async def _answered(database: Database, work: "object", writes: bool) -> None:
+async def _answered(database: Database, work: Callable[[sa.Connection, str], None], writes: bool) -> None:
     try:
         async with database.begin() if writes else database.connect() as connection:
-            await connection.run_sync(lambda sync: work(sync, database.name))  # pyright: ignore
-    except (sa.exc.DBAPIError, OSError) as wrong:
+            await connection.run_sync(lambda sync: work(sync, database.name))
+    except (DBAPIError, OSError) as wrong:
         if is_gone(wrong):
             raise Refused(f"the database {database.name} does not answer: check that it runs and the address is right") from None
         raise
@@ -116,7 +111,7 @@ def _revise(connection: sa.Connection, name: str) -> Path | None:
     if not differences(connection):
         return None
     script = command.revision(config(connection), name, autogenerate=True, rev_id=_next_number())
-    assert script is not None and not isinstance(script, list)
+    assert isinstance(script, Script)
     return Path(script.path)
 
 

@@ -3,16 +3,26 @@
 from collections import OrderedDict
 
 import structlog
-from tenacity import AsyncRetrying, RetryError, retry_if_result, stop_after_delay, wait_exponential
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    RetryError,
+    retry_if_exception,
+    retry_if_result,
+    stop_after_delay,
+    stop_never,
+    wait_exponential,
+)
 
 from events.flow import Document
 from projections import flows
 from services.core.codes import Code
 from services.core.graph import Graph, compile_
 from services.core.problems import Problem
-from services.kit.database import Database
+from services.kit.database import Database, is_gone
 
 PATIENCE_S = 20.0
+_SAY_FROM = 6
 _log = structlog.get_logger(__name__)
 
 
@@ -24,30 +34,35 @@ class Definitions:
         self._size = size
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
 
-    async def load(self, digest: str) -> Graph:
-        """The graph of a hash; waits (bounded) for rows that are behind. Raises `Problem` when it never comes or cannot run here."""
+    async def load(self, digest: str, patience_s: float | None = PATIENCE_S) -> Graph:
+        """The graph of a hash; waits (so long, or until cancelled) for rows that are behind or do not answer.
+
+        Raises `Problem` when it does not come, or cannot run here.
+        """
         graph = self._graphs.get(digest)
         if graph is None:
-            graph = compile_(await self._document(digest))
+            graph = compile_(await self._document(digest, patience_s))
             self._graphs[digest] = graph
             if len(self._graphs) > self._size:
                 self._graphs.popitem(last=False)
         self._graphs.move_to_end(digest)
         return graph
 
-    async def _document(self, digest: str) -> Document:
+    async def _document(self, digest: str, patience_s: float | None) -> Document:
+        def say(attempt: RetryCallState) -> None:
+            if attempt.attempt_number >= _SAY_FROM:
+                _log.warning("definition.missing", definition=digest, attempt=attempt.attempt_number)
+
         patient = AsyncRetrying(
-            retry=retry_if_result(lambda found: found is None),
-            stop=stop_after_delay(PATIENCE_S),
+            retry=retry_if_result(lambda found: found is None) | retry_if_exception(is_gone),
+            stop=stop_never if patience_s is None else stop_after_delay(patience_s),
             wait=wait_exponential(0.005, max=0.5),
-            before_sleep=lambda attempt: _log.warning("definition.missing", definition=digest, attempt=attempt.attempt_number),
+            before_sleep=say,
         )
         try:
-            found: Document | None = await patient(self._find, digest)
+            found: Document = await patient(self._find, digest)
         except RetryError:
-            found = None
-        if found is None:
-            raise Problem(Code.OPEN_API_ERROR, "the definition of this flow is not in the rows yet; try again")
+            raise Problem(Code.OPEN_API_ERROR, "the definition of this flow is not in the rows yet; try again") from None
         return found
 
     async def _find(self, digest: str) -> Document | None:

@@ -4,7 +4,7 @@ In come assignments and revocations; each partition's owner runs until it is tak
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Sequence
 
 import structlog
 
@@ -12,9 +12,10 @@ from events import topics
 from services.kit.errors import NotMember
 from services.kit.log import Assigned, Member
 from services.kit.world import World
+from services.processor.commands import TailedCommands
 from services.processor.definitions import Definitions
 from services.processor.effects import effect_world
-from services.processor.owner import TailedCommands, Tools, own
+from services.processor.owner import Tools, own
 
 GROUP = "prozess-processor"
 _log = structlog.get_logger(__name__)
@@ -33,19 +34,15 @@ async def run(world: World, stop: asyncio.Event) -> None:
 
 async def _serve(world: World, tools: Tools, member: Member, stop: asyncio.Event) -> None:
     owners: dict[int, asyncio.Task[None]] = {}
-    stopping = asyncio.create_task(stop.wait())
     changes = member.changes()
+    stopping = asyncio.ensure_future(stop.wait())
     changing = asyncio.ensure_future(anext(changes))
     try:
-        while True:
-            done, _ = await asyncio.wait({stopping, changing, *owners.values()}, return_when=asyncio.FIRST_COMPLETED)
-            if stopping in done:
-                return
-            for task in owners.values():
-                if task.done():
-                    _raise_unless_taken(task)
-            owners = {partition: task for partition, task in owners.items() if not task.done()}
-            if changing in done:
+        while not stop.is_set():
+            await asyncio.wait({stopping, changing, *owners.values()}, return_when=asyncio.FIRST_COMPLETED)
+            gone = [partition for partition, task in owners.items() if task.done()]
+            await _end([owners.pop(partition) for partition in gone])
+            if changing.done():
                 change = changing.result()
                 changing = asyncio.ensure_future(anext(changes))
                 if isinstance(change, Assigned):
@@ -56,27 +53,28 @@ async def _serve(world: World, tools: Tools, member: Member, stop: asyncio.Event
     finally:
         stopping.cancel()
         changing.cancel()
+        await asyncio.gather(stopping, changing, return_exceptions=True)
         await _end([*owners.values()])
 
 
 async def _own(world: World, tools: Tools, member: Member, partition: int) -> None:
-    commands = TailedCommands(world, partition)
+    commands = TailedCommands(world.log, partition)
     try:
         await own(world, tools, partition, commands, lambda: member.confirm(partition))
     finally:
         await commands.close()
 
 
-def _raise_unless_taken(task: asyncio.Task[None]) -> None:
-    try:
-        task.result()
-    except NotMember as taken:
-        _log.info("partition.taken", owner=task.get_name(), reason=str(taken))
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel and wait for all of them. Raises what ended one of them for good."""
     for task in tasks:
         task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError, NotMember):
-            await task
+    broken: list[Exception] = []
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(ended, NotMember):
+            _log.info("partition.taken", reason=str(ended))
+        elif isinstance(ended, Exception):
+            _log.error("partition.broken", reason=f"{type(ended).__name__}: {ended}")
+            broken.append(ended)
+    if broken:
+        raise broken[0]

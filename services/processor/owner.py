@@ -6,57 +6,47 @@ first failed append, a foreign claim that counts, or the group's word; then ever
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any
 
 import structlog
 
 from events import topics
-from events.catalogue import data_of
 from events.commands import StartRun
-from events.envelope import Command, Envelope, Meta, StoredRecord, meta_of
+from events.envelope import Command, Envelope, Meta, StoredRecord
 from events.node import NodeStarted
-from events.ownership import PartitionClaimed
 from services.core.effects import Outcome
 from services.core.graph import Graph
 from services.core.problems import Problem
 from services.core.run import Due, GoOn, TakenOver, Told, decide, due_at, request
 from services.core.run_state import Active, Place
 from services.core.turn import Limits
-from services.kit.blobs import unpack
-from services.kit.errors import AppendFailed, HistoryLost, TooLarge
+from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.world import World
+from services.processor.commands import Commands
 from services.processor.definitions import Definitions
 from services.processor.doing import Doing
 from services.processor.effects import EffectWorld
+from services.processor.graphs import NO_GRAPH, Graphs
 from services.processor.pipeline import Acknowledged, Pipeline
+from services.processor.reading import opened
 from services.processor.state import Answer, PartitionState, Said
 from services.processor.takeover import SOURCE, Confirm, Ownership, take_over
 from services.processor.timers import Timers
+from services.processor.watch import Foreign, Watch, event_id
 
 INBOX = 2_000
 """Inputs that may wait before commands and effects are held up."""
+DRAIN_S = 5.0
+"""How long an owner that is stopped may take to write what it knows."""
 FORGET_EVERY_MS = 3_600_000
+_TURNS = 50
+"""Inputs decided in a row before others have the loop."""
 _log = structlog.get_logger(__name__)
-_ENDS = (AppendFailed, TooLarge, HistoryLost)
-
-
-class Foreign(Exception):
-    """Another claim counts now."""
-
-
-class Commands(Protocol):
-    """Where an owner's commands come from: a tail, or Faust."""
-
-    async def seek(self, offset: int) -> None:
-        """The next command wanted is the one at `offset`."""
-        ...
-
-    async def next(self) -> Sequence[tuple[StoredRecord, Acknowledged | None]]:
-        """The next commands in order, with what to call when their events are in the log."""
-        ...
+_ENDS = (AppendFailed, HistoryLost, Unreachable, Foreign)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +56,13 @@ class _Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
-    run: str
-    told: Told
-
-
-@dataclass(frozen=True, slots=True)
 class _Moved:
     run: str
-    why: Due | GoOn | TakenOver
+    why: Told | Due | GoOn | TakenOver
+    graph: Graph | None = None
 
 
-_Input = _Wish | _Outcome | _Moved
+_Input = _Wish | _Moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +74,15 @@ class Tools:
 
 
 async def own(world: World, tools: Tools, partition: int, commands: Commands, confirm: Confirm) -> None:
-    """Own a partition until cancelled or `NotMember`: ownership after ownership."""
+    """Own a partition, ownership after ownership, until cancelled. Raises `NotMember`, `Poisoned`, `TooLarge`."""
     while True:
         ownership = await take_over(world, partition, confirm)
-        await commands.seek(ownership.commands_from)
         owner = Owner(world, tools, ownership, commands)
         world.metrics.partitions_owned.inc()
         try:
+            await commands.seek(ownership.commands_from)
             await owner.serve()
-        except (*_ENDS, Foreign) as end:
+        except _ENDS as end:
             _log.warning("partition.ownership_ended", partition=partition, claim=ownership.claim, reason=f"{type(end).__name__}: {end}")
         finally:
             world.metrics.partitions_owned.dec()
@@ -112,35 +97,51 @@ class Owner:
         self._ownership = ownership
         self._state: PartitionState = ownership.state
         self._commands = commands
-        self._definitions = tools.definitions
+        self._graphs = Graphs(tools.definitions)
         self._limits = Limits(run_ms=int(world.settings.run_limit_s * 1000), quiet_ms=int(world.settings.node_limit_s * 1000))
-        self._graphs: dict[str, Graph] = {}
         self._inbox: asyncio.Queue[_Input] = asyncio.Queue(INBOX)
         self._pipeline = Pipeline(ownership.appender, world.blobs, world.metrics)
+        self._watch = Watch(world.log, ownership.partition, ownership.claim, self._pipeline)
         self._timers = Timers(world.clock)
         self._doing = Doing(tools.effects, self._told)
         self._said = 0
         self._forgot = world.clock.now()
+        self._stopping = False
 
     async def serve(self) -> None:
-        """Decide and do until the ownership ends. Raises the reason."""
-        tasks = [
-            asyncio.create_task(work(), name=f"partition {self._ownership.partition} {work.__name__}")
-            for work in (self._decide_all, self._pipeline.run, self._read_commands, self._watch, self._alarm)
-        ]
+        """Decide and do until the ownership ends. Raises the reason. Cancelled, it writes what it knows, for at most `DRAIN_S`."""
+        inputs = [self._task(self._read_commands()), self._task(self._alarm()), self._task(self._resume())]
+        steps = [self._task(self._decide_all()), self._task(self._pipeline.run()), self._task(self._watch.run(self._ownership.events_from))]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                await task
+            raise await _first_failure({*inputs, *steps})
+        except asyncio.CancelledError:
+            await self._drain(inputs, steps)
+            raise
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _ended([*inputs, *steps])
 
     async def close(self) -> None:
-        """Stop all effects and give the producer up."""
+        """Stop all effects, then give the producer up."""
+        try:
+            await self._doing.close()
+        finally:
+            await self._ownership.appender.close()
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.create_task(work, name=f"partition {self._ownership.partition} {work.__name__}")
+
+    async def _drain(self, inputs: list[asyncio.Task[None]], steps: list[asyncio.Task[None]]) -> None:
+        """Nothing new is begun; what effects have told is decided and written. Commands are left to the next owner."""
+        self._stopping = True
+        await _ended(inputs)
         await self._doing.close()
-        await self._ownership.appender.close()
+        drained = self._task(self._drained())
+        await asyncio.wait({drained, *steps}, timeout=DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
+        await _ended([drained])
+
+    async def _drained(self) -> None:
+        await self._inbox.join()
+        await self._pipeline.drained()
 
     async def _read_commands(self) -> None:
         while True:
@@ -152,74 +153,73 @@ class Owner:
             await self._inbox.put(_Moved(await self._timers.next(), Due()))
 
     async def _told(self, run: str, place: Place, attempt: int, outcome: Outcome) -> None:
-        await self._inbox.put(_Outcome(run, Told(place, attempt, outcome)))
+        await self._inbox.put(_Moved(run, Told(place, attempt, outcome)))
 
-    async def _watch(self) -> None:
-        """Read the partition back: a claim that counts after ours ends the ownership, whatever we think."""
-        tail = self._world.log.tail(topics.EVENTS, self._ownership.partition, self._ownership.events_from)
-        try:
-            while True:
-                for stored in await tail.next():
-                    meta = meta_of(stored.record)
-                    if meta.type != PartitionClaimed.type:
-                        continue
-                    claim = data_of(meta, stored.record.value)
-                    if isinstance(claim, PartitionClaimed) and claim.after == self._ownership.claim:
-                        raise Foreign(f"claim {claim.id} counts now")
-        finally:
-            await tail.close()
+    async def _resume(self) -> None:
+        """What the last owner left: each open run goes on when its definition is there, and waits for nobody else's."""
+        open_runs: dict[str, list[str]] = defaultdict(list)
+        for run, state in self._state.runs.items():
+            self._timers.set(run, state.began + self._limits.run_ms)
+            open_runs[state.terms.definition].append(run)
+        async with asyncio.TaskGroup() as group:
+            for definition, runs in open_runs.items():
+                group.create_task(self._graphs.find(definition, runs, self._found))
+
+    async def _found(self, run: str, graph: Graph) -> None:
+        await self._inbox.put(_Moved(run, TakenOver(), graph))
 
     async def _decide_all(self) -> None:
-        for run in list(self._state.runs):
-            await self._move(run, TakenOver())
+        turns = 0
         while True:
             await self._pipeline.room()
             input_ = await self._inbox.get()
-            match input_:
-                case _Wish():
-                    await self._wish(input_)
-                case _Outcome():
-                    await self._move(input_.run, input_.told)
-                case _Moved():
-                    await self._move(input_.run, input_.why)
-            self._forget()
+            if isinstance(input_, _Moved):
+                self._move(input_.run, input_.why, input_.graph)
+            elif not self._stopping:
+                await self._wish(input_)
+            self._inbox.task_done()
+            turns += 1
+            if turns % _TURNS == 0:
+                await asyncio.sleep(0)
+                self._forget()
 
     async def _wish(self, wish: _Wish) -> None:
-        stored = await unpack(wish.stored, self._world.blobs)
-        meta = meta_of(stored.record)
-        command = data_of(meta, stored.record.value)
-        assert isinstance(command, Command), "the commands topic has only commands"
-        answer = await self._answer(Envelope(meta, command))
+        command = await opened(topics.COMMANDS, self._ownership.partition, wish.stored, self._world.blobs)
+        assert isinstance(command.data, Command), "the commands topic has only commands"
+        meta = command.meta
+        answer = await self._answer(command)
         now = self._world.clock.now()
-        envelopes = [self._envelope(said, now, meta, stored.offset) for said in answer.said]
-        run = command.run if isinstance(command, StartRun) else meta.stream.removeprefix("run-")
-        self._write(run, envelopes, wish.ack)
+        run = command.data.run if isinstance(command.data, StartRun) else meta.stream.removeprefix("run-")
+        self._write(run, [self._envelope(said, now, meta, wish.stored.offset) for said in answer.said], wish.ack)
         if answer.more:
-            await self._move(run, GoOn())
+            self._move(run, GoOn())
 
     async def _answer(self, command: Envelope) -> Answer:
-        graph = None
-        if isinstance(command.data, StartRun) and command.meta.id not in self._state.known:
+        wish, graph = command.data, None
+        if isinstance(wish, StartRun) and command.meta.id not in self._state.known:
             try:
-                graph = await self._graph(command.data.definition)
+                graph = await self._graphs.load(wish.definition)
             except Problem as problem:
                 return self._state.refuse(command.meta, problem.code, problem.message)
+            if wish.run not in self._state.runs:
+                self._graphs.keep(wish.run, graph)
         return self._state.decide(command, self._world.clock.now(), graph, self._limits)
 
-    async def _move(self, run: str, input_: Told | Due | GoOn | TakenOver) -> None:
+    def _move(self, run: str, input_: Told | Due | GoOn | TakenOver, found: Graph | None = None) -> None:
         while True:
             state = self._state.runs.get(run)
             if state is None:
                 return
-            try:
-                graph = await self._graph(state.terms.definition)
-            except Problem as problem:
-                _log.error("run.cannot_go_on", run=run, reason=problem.message)
-                return
+            if found is not None:
+                self._graphs.keep(run, found)
             now = self._world.clock.now()
+            graph = self._graphs.get(run)
+            if graph is None:
+                if now < state.began + self._limits.run_ms:
+                    return
+                graph, input_ = NO_GRAPH, Due()
             decision = decide(state, input_, now, graph, self._limits)
-            said = [Said(topics.run_stream(run), state.terms.app, event) for event in decision.events]
-            self._write(run, [self._envelope(one, now) for one in said])
+            self._write(run, [self._envelope(Said(topics.run_stream(run), state.terms.app, event), now) for event in decision.events])
             if not decision.more:
                 return
             input_ = GoOn()
@@ -229,41 +229,35 @@ class Owner:
         for envelope in envelopes:
             self._state.apply(envelope.meta, envelope.data)
         state = self._state.runs.get(run)
+        graph = self._graphs.get(run)
         self._doing.stop_unwanted(run, state)
-        if state is not None:
-            self._timers.set(run, due_at(state, self._graphs[state.terms.definition], self._limits))
-        started = [(data.node, data.path, data.attempt) for one in envelopes if isinstance(data := one.data, NodeStarted)]
+        if state is None:
+            self._graphs.drop(run)
+            self._timers.set(run, None)
+        elif graph is not None:
+            self._timers.set(run, due_at(state, graph, self._limits))
+        started = [((data.node, data.path), data.attempt) for one in envelopes if isinstance(data := one.data, NodeStarted)]
         if envelopes:
-            self._pipeline.put(envelopes, self._then(run, started, ack) if started or ack else None)
+            self._pipeline.put(envelopes, partial(self._acknowledged, run, started, ack) if started or ack else None)
 
-    def _then(self, run: str, started: list[tuple[str, tuple[int, ...], int]], ack: Acknowledged | None) -> Acknowledged:
-        def acknowledged() -> None:
-            if ack is not None:
-                ack()
-            state = self._state.runs.get(run)
-            if state is None:
-                return
-            for node, path, attempt in started:
-                place = (node, path)
-                if place in state.working and state.nodes[place].attempt == attempt:
-                    self._start(run, state, place, attempt)
+    def _acknowledged(self, run: str, started: Sequence[tuple[Place, int]], ack: Acknowledged | None) -> None:
+        if ack is not None:
+            ack()
+        state = self._state.runs.get(run)
+        graph = self._graphs.get(run)
+        if state is None or graph is None:
+            return
+        for place, attempt in started:
+            if place in state.working and state.nodes[place].attempt == attempt:
+                self._start(run, state, place, graph)
 
-        return acknowledged
-
-    def _start(self, run: str, state: Active, place: Place, attempt: int) -> None:
-        graph = self._graphs[state.terms.definition]
-        self._doing.start(run, place, attempt, request(state, place, graph, self._limits))
-
-    async def _graph(self, digest: str) -> Graph:
-        graph = self._graphs.get(digest)
-        if graph is None:
-            graph = self._graphs[digest] = await self._definitions.load(digest)
-        return graph
+    def _start(self, run: str, state: Active, place: Place, graph: Graph) -> None:
+        self._doing.start(run, place, state.nodes[place].attempt, lambda: request(state, place, graph, self._limits))
 
     def _envelope(self, said: Said, time: int, command: Meta | None = None, offset: int | None = None) -> Envelope:
         self._said += 1
         meta = Meta(
-            id=f"{self._ownership.claim}-{self._said:x}",
+            id=event_id(self._ownership.claim, self._said),
             type=said.event.type,
             version=said.event.version,
             stream=said.stream,
@@ -285,27 +279,21 @@ class Owner:
             self._state.forget(now)
 
 
-class TailedCommands:
-    """Commands by a tail of one's own: what the embedded log needs. Nothing is acknowledged, the log is the offset."""
+async def _first_failure(tasks: set[asyncio.Task[None]]) -> BaseException:
+    """Wait for it. Of several the one that is no mere end of an ownership: a bug or a record that cannot be read is never hidden."""
+    while tasks:
+        done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        failures = [failure for task in done if (failure := task.exception()) is not None]
+        if failures:
+            return next((failure for failure in failures if not isinstance(failure, _ENDS)), failures[0])
+    raise AssertionError("an owner's steps never end by themselves")
 
-    def __init__(self, world: World, partition: int) -> None:
-        self._world = world
-        self._partition = partition
-        self._tail = None
 
-    async def seek(self, offset: int) -> None:
-        """See `Commands.seek`."""
-        await self.close()
-        self._tail = self._world.log.tail(topics.COMMANDS, self._partition, offset)
-
-    async def next(self) -> Sequence[tuple[StoredRecord, Callable[[], None] | None]]:
-        """See `Commands.next`."""
-        assert self._tail is not None, "seek comes first"
-        return [(stored, None) for stored in await self._tail.next()]
-
-    async def close(self) -> None:
-        """Stop reading."""
-        if self._tail is not None:
-            with suppress(asyncio.CancelledError):
-                await self._tail.close()
-            self._tail = None
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel and wait; what they raise now is only told."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled() and (failure := task.exception()) is not None and not isinstance(failure, _ENDS):
+            _log.warning("partition.step_failed", step=task.get_name(), reason=f"{type(failure).__name__}: {failure}")

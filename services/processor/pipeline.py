@@ -10,12 +10,16 @@ from dataclasses import dataclass
 
 from events.envelope import Envelope, Record, encode
 from services.kit.blobs import Blobs, pack
+from services.kit.errors import HistoryLost
 from services.kit.log import MAX_BATCH_BYTES, Appender
 from services.kit.metrics import Metrics
 
 BATCH_RECORDS = 2_000
 WAITING_LIMIT = 20_000
 """Records that may wait before those who decide are held up."""
+WAITING_BYTES = 4 * MAX_BATCH_BYTES
+"""Bytes that may wait, the same."""
+_OVERHEAD = 512
 
 Acknowledged = Callable[[], None]
 
@@ -28,14 +32,20 @@ class _Group:
 
 
 class Pipeline:
-    """Writes one ownership's events. `run` ends only with the error that closed it."""
+    """Writes one ownership's events. `run` ends only with the error that closed it.
+
+    `written` counts the acknowledged records, `last` is the offset of the newest of them (-1 before there is one).
+    """
 
     def __init__(self, appender: Appender, blobs: Blobs, metrics: Metrics) -> None:
+        self.written = 0
+        self.last = -1
         self._appender = appender
         self._blobs = blobs
         self._metrics = metrics
         self._waiting: list[_Group] = []
         self._records = 0
+        self._bytes = 0
         self._some = asyncio.Event()
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
@@ -45,13 +55,11 @@ class Pipeline:
     def put(self, envelopes: Sequence[Envelope], then: Acknowledged | None = None) -> None:
         """Queue one decision's events; `then` is called when they are in the log."""
         records = [encode(envelope) for envelope in envelopes]
-        size = sum(len(record.value) + 512 for record in records)
+        size = sum(len(record.value) + _OVERHEAD for record in records)
         self._waiting.append(_Group(records, size, then))
-        self._records += len(records)
+        self._count(len(records), size)
         self._idle.clear()
         self._some.set()
-        if self._records >= WAITING_LIMIT:
-            self._room.clear()
 
     async def room(self) -> None:
         """Wait until there is room for more decisions."""
@@ -62,20 +70,30 @@ class Pipeline:
         await self._idle.wait()
 
     async def run(self) -> None:
-        """Write until something fails. Raises `AppendFailed` or `TooLarge`."""
+        """Write until something fails. Raises `AppendFailed`, `HistoryLost` or `TooLarge`."""
+        clock = asyncio.get_running_loop().time
         while True:
             await self._some.wait()
             self._some.clear()
             while self._waiting:
                 batch = self._take()
                 records = [await pack(record, self._blobs) for group in batch for record in group.records]
-                await self._appender.append(records)
+                began = clock()
+                first = await self._appender.append(records)
+                self._metrics.batch_seconds.observe(clock() - began)
                 self._metrics.batch_events.observe(len(records))
                 self._metrics.events_appended.inc(len(records))
-                for group in batch:
-                    if group.then is not None:
-                        group.then()
+                self._acknowledge(first, len(records), batch)
             self._idle.set()
+
+    def _acknowledge(self, first: int, count: int, batch: Sequence[_Group]) -> None:
+        if first <= self.last:
+            raise HistoryLost(f"a batch was written at offset {first}, and our last one stood at {self.last}: the log was cut")
+        self.last = first + count - 1
+        self.written += count
+        for group in batch:
+            if group.then is not None:
+                group.then()
 
     def _take(self) -> list[_Group]:
         count = size = 0
@@ -87,7 +105,13 @@ class Pipeline:
                 break
         else:
             batch, self._waiting = self._waiting, []
-        self._records -= sum(len(group.records) for group in batch)
-        if self._records < WAITING_LIMIT:
-            self._room.set()
+        self._count(-sum(len(group.records) for group in batch), -sum(group.size for group in batch))
         return batch
+
+    def _count(self, records: int, size: int) -> None:
+        self._records += records
+        self._bytes += size
+        if self._records < WAITING_LIMIT and self._bytes < WAITING_BYTES:
+            self._room.set()
+        else:
+            self._room.clear()

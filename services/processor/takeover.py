@@ -8,19 +8,24 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from events import topics
 from events.acceptance import Acceptance, Cause, Checkpoint
-from events.envelope import Envelope, Meta, encode, meta_of
+from events.envelope import Envelope, Meta, StoredRecord, encode, meta_of
 from events.ownership import PartitionClaimed
 from services.kit.blobs import unpack
-from services.kit.errors import AppendFailed
+from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.ids import new_id
 from services.kit.log import Appender
 from services.kit.world import World
+from services.processor.reading import Poisoned, naming
 from services.processor.state import PartitionState
 
 SOURCE = "prozess/processor"
+LONGEST_PAUSE_S = 2.0
+_PAUSE_S = 0.01
+_READ = 1_000
 _log = structlog.get_logger(__name__)
 Confirm = Callable[[], Awaitable[None]]
 
@@ -37,36 +42,66 @@ class Ownership:
     commands_from: int
 
 
+class _Overtaken(Exception):
+    """Another claim came first."""
+
+
 async def take_over(world: World, partition: int, confirm: Confirm) -> Ownership:
-    """Own the partition. Raises `NotMember` when the group gave it to somebody else, `Unknown` and `Damaged` at an event we cannot read."""
+    """Own the partition; while the log does not answer, try again with growing pauses.
+
+    Raises `NotMember` when the group gave it to somebody else, `Poisoned` at what cannot be read, and where the log's beginning is gone.
+    """
+    again = AsyncRetrying(
+        retry=retry_if_exception_type((AppendFailed, HistoryLost, Unreachable, _Overtaken)),
+        wait=wait_random_exponential(multiplier=_PAUSE_S, max=LONGEST_PAUSE_S),
+        before_sleep=lambda attempt: _log.warning("partition.not_taken", partition=partition, reason=_reason(attempt)),
+    )
+    ownership: Ownership = await again(_take_over, world, partition, confirm)
+    world.metrics.takeovers.inc()
+    _log.info(
+        "partition.claimed",
+        partition=partition,
+        claim=ownership.claim,
+        events=ownership.events_from,
+        commands=ownership.commands_from,
+        runs=len(ownership.state.runs),
+    )
+    return ownership
+
+
+async def _take_over(world: World, partition: int, confirm: Confirm) -> Ownership:
     log = world.log
     identity = await log.identity(topics.EVENTS)
     commands = await log.identity(topics.COMMANDS)
     begin, _ = await log.bounds(topics.EVENTS, partition)
-    acceptance = Acceptance(Checkpoint(identity, partition, offset=begin))
+    if begin:
+        raise Poisoned(f"the processor stops: {topics.EVENTS}, partition {partition} begins at offset {begin}, what was before is lost")
+    acceptance = Acceptance(Checkpoint(identity, partition))
     state = PartitionState()
-    while True:
+    await _fold(world, partition, acceptance, state)
+    await confirm()
+    appender = await log.appender(topics.EVENTS, partition)
+    claim = new_id()
+    try:
+        await appender.append([encode(_claim(world, partition, claim, acceptance.claim, commands))])
         await _fold(world, partition, acceptance, state)
-        await confirm()
-        appender = await log.appender(topics.EVENTS, partition)
-        claim = new_id()
-        try:
-            await appender.append([encode(_claim(world, partition, claim, acceptance.claim, commands))])
-            await _fold(world, partition, acceptance, state)
-        except AppendFailed:
-            await appender.close()
-            continue
-        except BaseException:
-            await appender.close()
-            raise
-        if acceptance.claim == claim:
-            break
+        _check(acceptance, claim)
+        resume = await _resume(world, partition, commands, acceptance.cause)
+    except BaseException:
         await appender.close()
-        _log.info("partition.claim_did_not_count", partition=partition, claim=claim, newest=acceptance.claim)
-    resume = await _resume(world, partition, commands, acceptance.cause)
-    world.metrics.takeovers.inc()
-    _log.info("partition.claimed", partition=partition, claim=claim, events=acceptance.offset, commands=resume, runs=len(state.runs))
+        raise
+    state.forget(world.clock.now())
     return Ownership(partition, claim, state, appender, acceptance.offset, resume)
+
+
+def _check(acceptance: Acceptance, claim: str) -> None:
+    if acceptance.claim != claim:
+        raise _Overtaken(f"claim {acceptance.claim} counts, ours does not")
+
+
+def _reason(attempt: RetryCallState) -> str:
+    wrong = attempt.outcome.exception() if attempt.outcome else None
+    return f"{type(wrong).__name__}: {wrong}"
 
 
 def _claim(world: World, partition: int, claim: str, after: str, commands: str) -> Envelope:
@@ -83,9 +118,10 @@ def _claim(world: World, partition: int, claim: str, after: str, commands: str) 
 
 
 async def _fold(world: World, partition: int, acceptance: Acceptance, state: PartitionState) -> None:
-    while stored := await world.log.read(topics.EVENTS, partition, acceptance.offset, 5_000):
+    while stored := await world.log.read(topics.EVENTS, partition, acceptance.offset, _READ):
         for one in stored:
-            accepted = acceptance.step(await unpack(one, world.blobs))
+            with naming(topics.EVENTS, partition, one.offset):
+                accepted = acceptance.step(await unpack(one, world.blobs))
             if accepted is not None:
                 state.apply(accepted.meta, accepted.envelope.data)
 
@@ -95,14 +131,23 @@ async def _resume(world: World, partition: int, commands: str, cause: Cause | No
     begin, end = await world.log.bounds(topics.COMMANDS, partition)
     if cause is None:
         return begin
-    if cause.topic == commands and begin <= cause.offset < end:
+    if cause.topic == commands and cause.offset < begin:
+        if cause.offset + 1 < begin:
+            _log.error("commands.lost", partition=partition, first=cause.offset + 1, last=begin - 1)
+        return begin
+    if cause.topic == commands and cause.offset < end:
         there = await world.log.read(topics.COMMANDS, partition, cause.offset, 1)
-        if there and there[0].offset == cause.offset and meta_of(there[0].record).id == cause.command:
+        if there and there[0].offset == cause.offset and _id(partition, there[0]) == cause.command:
             return cause.offset + 1
     at = begin
-    while stored := await world.log.read(topics.COMMANDS, partition, at, 5_000):
+    while stored := await world.log.read(topics.COMMANDS, partition, at, _READ):
         for one in stored:
-            if meta_of(one.record).id == cause.command:
+            if _id(partition, one) == cause.command:
                 return one.offset + 1
         at = stored[-1].offset + 1
     return begin
+
+
+def _id(partition: int, stored: StoredRecord) -> str:
+    with naming(topics.COMMANDS, partition, stored.offset):
+        return meta_of(stored.record).id

@@ -5,6 +5,8 @@ import heapq
 
 from services.kit.clock import Clock
 
+_FEW = 1_000
+
 
 class Timers:
     """Due times by run. Setting a later time costs nothing: an early alarm finds nothing due and is set again."""
@@ -19,6 +21,7 @@ class Timers:
         """The run must be looked at by `due` (ms since 1970); None: never again."""
         if due is None:
             self._earliest.pop(run, None)
+            self._tidy()
             return
         known = self._earliest.get(run)
         if known is not None and known <= due:
@@ -27,6 +30,12 @@ class Timers:
         heapq.heappush(self._heap, (due, run))
         if self._heap[0] == (due, run):
             self._changed.set()
+
+    def _tidy(self) -> None:
+        """Alarms of runs that are over do not pile up until their time comes."""
+        if len(self._heap) > _FEW and len(self._heap) > 4 * len(self._earliest):
+            self._heap = [(due, run) for run, due in self._earliest.items()]
+            heapq.heapify(self._heap)
 
     async def next(self) -> str:
         """Wait for the next run whose time has come."""

@@ -26,7 +26,7 @@ async def run(world: World, stop: asyncio.Event) -> None:
     tasks = [
         asyncio.create_task(_follow_membership(member, share), name="projector membership"),
         asyncio.create_task(_measure(world, member, share), name="projector lag"),
-        asyncio.create_task(stop.wait(), name="projector stop"),
+        asyncio.create_task(_stopped(stop), name="projector stop"),
     ]
     try:
         await asyncio.wait({*tasks, share.broken}, return_when=asyncio.FIRST_COMPLETED)
@@ -116,7 +116,11 @@ async def _look(world: World, member: Member, share: Share, partition: int) -> N
     await member.commit(partition, offset)
 
 
-async def _cancelled(tasks: list[asyncio.Task[None]] | list[asyncio.Task[bool]]) -> None:
+async def _stopped(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

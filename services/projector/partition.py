@@ -115,7 +115,11 @@ class Partition:
             before_sleep=self._say,
             reraise=True,
         )
-        return await again(work)
+
+        async def attempt() -> T:
+            return await work()
+
+        return await again(attempt)
 
     def _say(self, state: tenacity.RetryCallState) -> None:
         wrong = state.outcome.exception() if state.outcome is not None else None

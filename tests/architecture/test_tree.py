@@ -8,8 +8,10 @@ from pathlib import Path
 
 import alembic
 import pytest
+from fastapi.routing import APIRoute
 
 import events
+from services.api.routes import chat, health, protocol, publishing, records, runs
 from services.cli import build
 from services.dev.welcome import lines
 from services.kit.metrics import Metrics
@@ -78,6 +80,16 @@ def test_every_recipe_and_command_in_a_document_exists(path: Path) -> None:
     assert recipes - RECIPES == set()
     known = {name for command in build() for name in (command if isinstance(command, tuple) else (command,))}
     assert set(re.findall(r"\bprozess ([a-z]+)", code)) - known == set()
+
+
+def test_every_door_of_the_readme_is_there() -> None:
+    routes = [
+        route for part in (chat, health, protocol, publishing, records, runs) for route in part.router.routes if isinstance(route, APIRoute)
+    ]
+    doors = {(method, route.path.replace(":path", "")) for route in routes for method in route.methods}
+    named = set(re.findall(r"`(GET|POST) (/[^`?]*)", README))
+    assert named - doors == set()
+    assert len(named) > 10
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)

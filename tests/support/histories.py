@@ -26,6 +26,7 @@ from events.topics import partition_stream, run_stream
 from tests.support.samples import APP, DIGEST, FLOW, RUN, TIME, USAGE, values, words
 
 TOPIC = "topic-1"
+TEXTS = ("Because ", "of ", "Rayleigh.")
 
 
 class History:
@@ -87,7 +88,9 @@ def started(run: str = RUN, **terms: Any) -> RunStarted:
     return RunStarted(**{**given, **terms})
 
 
-def run_events(run: str = RUN, texts: Sequence[str] = ("Because ", "of ", "Rayleigh."), end: Event | None = None, **terms: Any) -> list[Event]:
+def run_events(
+    run: str = RUN, texts: Sequence[str] = ("Because ", "of ", "Rayleigh."), end: Event | None = None, **terms: Any
+) -> list[Event]:
     """A run with a model whose text a message node shows as it comes and the end node shows once more."""
     return list(_run_events(run, texts, end, terms))
 

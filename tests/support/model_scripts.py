@@ -1,12 +1,14 @@
 """What the model server of the tests says, chosen by the requested model's name, written like a URL: `say?text=a%20b&hold=1`.
 
     say     text, thought, field (reasoning_content | reasoning), chars=1 (a token per character)
+            nagle=1 (the server's system holds small packets back until earlier ones are acknowledged)
             first_ms, gap_ms (pauses), hold=1 (each token waits for `server.release(key)`)
             prefill=1 (goes on after the assistant's last message) | repeat (says that message again first)
             usage: own (a chunk of its own, where asked for) | last (with the finish reason) | none
             finish: the finish reason
             then: finish | silent | cut | end (no finish reason) | garbage | error | late (cut after the finish reason)
-    status  code, times (only the first N calls with this key), error (provider's code), message, retry_after; then as `say`
+    status  code, times (only the first N calls with this key), error (provider's code), message, retry_after, location;
+            then as `say`
     echo    the messages it was given, as JSON
     silent  accepts and says nothing
     drip    roles and comments for ever, never a word
@@ -22,6 +24,7 @@ Everywhere: key (names the calls and the gate), need (the API key that must come
 import asyncio
 import json
 import re
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -53,6 +56,8 @@ def tokens(text: str, params: Params) -> list[str]:
 
 
 async def say(answer: Answer, params: Params) -> None:
+    if params.get("nagle") == "1":
+        answer.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
     await _pause(params, "first_ms")
     for thought in tokens(params.get("thought", ""), params):
         await _gate(answer, params)
@@ -130,7 +135,7 @@ async def status(answer: Answer, params: Params) -> None:
         await say(answer, params)
         return
     error = {"message": params.get("message", "scripted failure"), "type": "scripted", "code": params.get("error", "scripted")}
-    headers = {"Retry-After": params["retry_after"]} if "retry_after" in params else {}
+    headers = {header: params[name] for header, name in (("Retry-After", "retry_after"), ("Location", "location")) if name in params}
     await answer.whole(int(params.get("code", "500")), {"error": error}, headers)
 
 

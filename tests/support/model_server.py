@@ -49,6 +49,7 @@ class ModelServer:
         self.requests: list[Seen] = []
         self.aborted: list[str] = []
         self.connections = 0
+        self.open: set[int] = set()
         self._changed = threading.Condition()
         self._counts: Counter[str] = Counter()
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(0))
@@ -93,6 +94,10 @@ class ModelServer:
         """Until the clients of n calls with this key have left early."""
         self._wait(lambda: self.aborted.count(key) >= n, f"{n} clients of calls with key {key!r} to leave")
 
+    def wait_closed(self, connection: int) -> None:
+        """Until the client has closed this connection."""
+        self._wait(lambda: connection not in self.open, f"connection {connection} to be closed")
+
     def _wait(self, true: Callable[[], bool], what: str) -> None:
         with self._changed:
             assert self._changed.wait_for(true, _WAIT_S), f"waited {_WAIT_S:g} s for {what}"
@@ -111,6 +116,7 @@ class ModelServer:
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         number = self.connections
+        self.open.add(number)
         try:
             first = b""
             while not writer.is_closing():
@@ -123,6 +129,9 @@ class ModelServer:
             pass
         finally:
             writer.close()
+            with self._changed:
+                self.open.discard(number)
+                self._changed.notify_all()
 
     async def _answer(self, target: str, asked: "Asked", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         """Answer, while watching for the client to leave; the first byte of the next request, if it was seen."""

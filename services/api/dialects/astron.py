@@ -4,17 +4,17 @@ In come a checked request, or the accepted events of a run in order; out go a co
 no clock and no IO, so a replay gives the same bytes. Pings, which a clock decides, are built here but belong to no run.
 """
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import JsonValue
 
 from events.acceptance import Accepted
 from events.commands import StartRun
-from events.envelope import Fact, Protected, Stage, Values
+from events.envelope import Protected, Values
 from events.node import NodeCompleted, NodeFailed, NodeStarted, OutputClosed, OutputOpened
 from events.run import Mode, RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
+from services.api.chat_requests import Chat, Pinned
 from services.api.errors import named
 from services.api.shown import Screen, Shown, spoken
 from services.api.subjects import subject_of
@@ -25,44 +25,6 @@ OUTPUT_KINDS = frozenset({"message", "node-end"})
 _MODEL_KINDS = frozenset({"spark-llm", "decision-making"})
 _FLOW = "flow_obj"
 _ZERO = {"completion_tokens": 0, "prompt_tokens": 0, "total_tokens": 0}
-
-
-class HistoryItem(BaseModel):
-    """An earlier message, as the caller remembers it."""
-
-    role: Literal["user", "assistant"]
-    content: str
-    content_type: Literal["image", "text", "audio"] | None = "text"
-
-
-class Chat(BaseModel):
-    """The body of both chat routes. Keys that are not listed are ignored."""
-
-    flow_id: str = Field(description="Decimal id of the flow.")
-    uid: str = Field("", max_length=40, description="Your end user.")
-    stream: bool = Field(True, description="Frames as they come, or one answer.")
-    ext: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
-    parameters: dict[str, JsonValue] = Field(description="Values of the start node's outputs.")
-    chat_id: str = Field("", max_length=128)
-    history: list[HistoryItem] = Field(default_factory=list[HistoryItem])
-    version: str = Field("", max_length=128, description="A published version; empty: the highest.")
-
-
-class Answer(BaseModel):
-    """The body of both resume routes."""
-
-    event_id: str
-    event_type: str = "resume"
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """Which definition a run runs."""
-
-    flow: str
-    version: str
-    definition: str
 
 
 def to_command(chat: Chat, run: str, app: str, pinned: Pinned, mode: Mode, idempotency_key: str = "") -> StartRun:
@@ -91,16 +53,6 @@ def to_command(chat: Chat, run: str, app: str, pinned: Pinned, mode: Mode, idemp
 def sid_of(run: str, leg: int = 1) -> str:
     """The `id` of all frames of one leg of a run: the same live and replayed."""
     return f"spf{run}.{leg}@hf"
-
-
-def encode(frame: Frame) -> bytes:
-    """One SSE record: compact JSON, non-ASCII kept. A lone surrogate, which UTF-8 cannot carry, becomes `?`."""
-    return b"data: " + dumps(frame) + b"\n\n"
-
-
-def dumps(value: object) -> bytes:
-    """Compact JSON as in frames."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def refused(code: int, message: str, sid: str, created: int, **more: str | int) -> Frame:
@@ -227,7 +179,8 @@ class Frames:
         run = self._run(piece.node, piece.path)
         more: Frame = {"ext": {"answer_mode": 1}} if run.kind == "node-end" else {}
         node = self._named(piece.node, run.alias, executed_time=_seconds(run.started, time), **more)
-        return self._frame(time, node, shown=True, **{_KEY[piece.stage]: piece.text})
+        content, reasoning = (piece.text, "") if piece.stage == "content" else ("", piece.text)
+        return self._frame(time, node, content=content, reasoning=reasoning, shown=True)
 
     def _end(self, time: int, node: Frame | None, *, code: int = 0, message: str = "Success", usage: Frame) -> list[Frame]:
         self._progress = 1.0
@@ -306,7 +259,14 @@ class Frames:
             choice["index"] = 0
         if finish:
             choice["finish_reason"] = finish
-        frame: Frame = {"code": code, "message": message, "id": self.sid, "created": time // 1000, "workflow_step": step, "choices": [choice]}
+        frame: Frame = {
+            "code": code,
+            "message": message,
+            "id": self.sid,
+            "created": time // 1000,
+            "workflow_step": step,
+            "choices": [choice],
+        }
         if usage is not None:
             frame["usage"] = usage
         return [frame]
@@ -315,9 +275,6 @@ class Frames:
         """Progress as open streams show it: two decimals, never less than before."""
         self._highest = max(self._highest, min(1.0, round(self._progress, 2)))
         return self._highest
-
-
-_KEY: dict[Stage, Literal["content", "reasoning"]] = {"content": "content", "reasoning": "reasoning"}
 
 
 @dataclass

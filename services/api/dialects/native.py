@@ -3,10 +3,10 @@
 In come accepted events; out go SSE records or JSON objects. Nothing is left out and nothing is made up.
 """
 
-import json
 from typing import Any
 
 from events.acceptance import Accepted
+from services.api.compact import record as data
 
 
 def as_json(event: Accepted) -> dict[str, Any]:
@@ -26,8 +26,7 @@ def as_json(event: Accepted) -> dict[str, Any]:
 
 def record(event: Accepted) -> bytes:
     """One SSE record: `id` is the position, `event` the type, `data` the JSON object."""
-    text = json.dumps(as_json(event), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.position, event.meta.type.encode(), text)
+    return b"id: %d\nevent: %s\n" % (event.position, event.meta.type.encode()) + data(as_json(event))
 
 
 PING = b": ping\n\n"

@@ -4,7 +4,6 @@ In come accepted events; out go chunks of the text that is shown, a last one wit
 progress and the like are ignored on purpose.
 """
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,11 +47,6 @@ class Chunks:
 
 
 _FIELD = {"content": "content", "reasoning": "reasoning_content"}
-
-
-def record(chunk: Chunk) -> bytes:
-    """One SSE record."""
-    return b"data: " + json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n\n"
 
 
 def _usage(usage: Usage) -> dict[str, int]:

@@ -10,30 +10,31 @@ from starlette.responses import Response
 
 from events.run import Mode, RunStarted
 from services.api.api import Api, StrictRoute, TheApi, TheCaller
+from services.api.chat_requests import Answer, Chat
 from services.api.dialects import astron
 from services.api.follow import Follower
 from services.api.identity import Caller
 from services.api.problems import BadRequest, Json, Missing, Refusal
 from services.api.starting import flow_id, opened, pinned, run_id, start
-from services.api.streams import EVENT_ID, answer, in_astron
+from services.api.streams import EVENT_ID, Rendering, answer, in_astron, timed
 
 router = APIRouter(route_class=StrictRoute, tags=["workflow chat"])
-_Key = Annotated[str, Header(alias="Idempotency-Key", max_length=255, description="A repeat of a start with the same key follows the first run.")]
+_Key = Annotated[
+    str, Header(alias="Idempotency-Key", max_length=255, description="A repeat of a start with the same key follows the first run.")
+]
 _LastId = Annotated[str, Header(alias="Last-Event-ID", max_length=64, description="The last `seq` that was read: re-attach after it.")]
 _Numbered = Annotated[str, Header(alias="X-Stream-Ids", max_length=8, description="`1` puts an `id:` line before each frame.")]
 _UNKNOWN = "The event is unknown, expired, or not this app's"
 
 
 @router.post("/workflow/v1/chat/completions")
-async def chat(body: astron.Chat, api: TheApi, caller: TheCaller, request: Request, key: _Key = "", numbered: _Numbered = "") -> Response:
+async def chat(body: Chat, api: TheApi, caller: TheCaller, request: Request, key: _Key = "", numbered: _Numbered = "") -> Response:
     """Run the published flow."""
     return await _run(api, caller, request, body, "open", key, numbered)
 
 
 @router.post("/workflow/v1/debug/chat/completions")
-async def debug_chat(
-    body: astron.Chat, api: TheApi, caller: TheCaller, request: Request, key: _Key = "", numbered: _Numbered = ""
-) -> Response:
+async def debug_chat(body: Chat, api: TheApi, caller: TheCaller, request: Request, key: _Key = "", numbered: _Numbered = "") -> Response:
     """Run the draft, with a frame for every node."""
     return await _run(api, caller, request, body, "debug", key, numbered)
 
@@ -53,7 +54,7 @@ async def attach(
 
 @router.post("/workflow/v1/resume")
 @router.post("/workflow/v1/debug/resume")
-async def resume(body: astron.Answer, api: TheApi, caller: TheCaller, last: _LastId = "", numbered: _Numbered = "") -> Response:
+async def resume(body: Answer, api: TheApi, caller: TheCaller, last: _LastId = "", numbered: _Numbered = "") -> Response:
     """Answer a question; with `Last-Event-ID`, re-attach to the stream instead. No flow of this version asks questions."""
     if last:
         return await _attach(api, caller, body.event_id, _seq(last), numbered)
@@ -62,17 +63,18 @@ async def resume(body: astron.Answer, api: TheApi, caller: TheCaller, last: _Las
     raise Refusal(23900, f"{_UNKNOWN} (Current event is not paused)")
 
 
-async def _run(api: Api, caller: Caller, request: Request, body: astron.Chat, mode: Mode, key: str, numbered: str) -> Response:
+async def _run(api: Api, caller: Caller, request: Request, body: Chat, mode: Mode, key: str, numbered: str) -> Response:
+    began = in_astron(api.world.clock, numbered=numbered == "1")
+    rendering = timed(began, api.world.metrics.first_token_seconds.labels("astron").observe) if mode == "open" else began
     flow = flow_id(body.flow_id)
     pin = await pinned(api, caller, flow, body.version, mode)
     run, follower = await start(api, caller, body, pin, mode, key)
     if body.stream:
-        return _stream(api, follower, run, 0, numbered)
+        return _stream(api, follower, run, rendering)
     return await _whole(api, follower, run, request)
 
 
-def _stream(api: Api, follower: Follower, run: str, after: int, numbered: str) -> Response:
-    rendering = in_astron(api.world.clock, after=after, numbered=numbered == "1")
+def _stream(api: Api, follower: Follower, run: str, rendering: Rendering) -> Response:
     return answer(follower, rendering, api.world.settings.ping_s, run, api.world.metrics.open_streams.labels("astron"))
 
 
@@ -95,7 +97,7 @@ async def _whole(api: Api, follower: Follower, run: str, request: Request) -> Re
 
 async def _attach(api: Api, caller: Caller, event_id: str, after: int, numbered: str) -> Response:
     follower = await _found(api, caller, event_id)
-    return _stream(api, follower, event_id, after, numbered)
+    return _stream(api, follower, event_id, in_astron(api.world.clock, after=after, numbered=numbered == "1"))
 
 
 async def _found(api: Api, caller: Caller, event_id: str) -> Follower:

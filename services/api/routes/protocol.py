@@ -17,7 +17,7 @@ from events.flow import Document
 from events.topics import SLOTS, flow_stream, slot_of_id
 from projections import apps, flows
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi, TheCaller
-from services.api.dialects.astron import dumps
+from services.api.compact import record
 from services.api.envelopes import success
 from services.api.flow_documents import checked, row_text, stored, tool_of
 from services.api.identity import Caller
@@ -104,9 +104,7 @@ async def update(flow: str, body: ChangedFlow, api: TheApi, caller: KnownCaller)
         raise Refusal(_UPDATE, "status: expected 0 or 1")
     wanted = flow_id(flow, _UPDATE)
     async with api.world.database.connect() as connection:
-        row = await _found(connection, wanted)
-    if not may_edit(caller, row.app):
-        raise Refusal(*NO_START["no_flow"])
+        row = _editable(caller, await _found(connection, wanted))
     owner = (await _owner(api, caller, body.app_id)).app if body.app_id and body.app_id != row.app else row.app
     document = await stored(api.world.secrets, owner, body.data, _UPDATE) if body.data else None
     command = ReviseFlow(
@@ -146,9 +144,7 @@ async def build(flow: str, api: TheApi, caller: KnownCaller) -> Response:
     try:
         wanted = flow_id(flow, _BUILD)
         async with api.world.database.connect() as connection:
-            row = await _found(connection, wanted)
-            if not may_edit(caller, row.app):
-                raise Refusal(*NO_START["no_flow"])
+            row = _editable(caller, await _found(connection, wanted))
             document = await _document(connection, row.definition)
         await checked(document or {}, _BUILD)
     except Refusal as no:
@@ -156,8 +152,8 @@ async def build(flow: str, api: TheApi, caller: KnownCaller) -> Response:
 
     async def records() -> AsyncIterator[bytes]:
         if said:
-            yield b"data: " + dumps({"message": said}) + b"\n\n"
-        yield b"data: " + dumps({"end_of_stream": True, "sid": sid()}) + b"\n\n"
+            yield record({"message": said})
+        yield record({"end_of_stream": True, "sid": sid()})
 
     return StreamingResponse(records(), headers=HEADERS, media_type="text/event-stream; charset=utf-8")
 
@@ -178,6 +174,12 @@ async def flow_info(flow: str, api: TheApi, caller: TheCaller) -> Response:
 async def _found(connection: AsyncConnection, flow: str) -> flows.Flow:
     row = await flows.find(connection, flow)
     if row is None:
+        raise Refusal(*NO_START["no_flow"])
+    return row
+
+
+def _editable(caller: Caller, row: flows.Flow) -> flows.Flow:
+    if not may_edit(caller, row.app):
         raise Refusal(*NO_START["no_flow"])
     return row
 

@@ -1,6 +1,5 @@
 """`spark-llm`: asks a model (astron.md 4.9.4). Here only what is asked and what becomes of the answer; an effect does the asking."""
 
-import json
 import re
 from typing import Literal, cast
 
@@ -11,7 +10,7 @@ from services.core.effects import ChatMessage, ModelRequest
 from services.core.kind import Asking, Finished, Inputs, Kind, Node, Params
 from services.core.problems import Problem
 from services.core.template import parse, render
-from services.core.values import default_of, is_of
+from services.core.values import default_of, read
 
 THINKING = "REASONING_CONTENT"
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
@@ -71,21 +70,18 @@ def conclude(node: Node, content: str, reasoning: str) -> Finished:
     param = _param(node)
     if param.resp_format == _JSON:
         answer = _read(content, param.match_pattern)
-        return Finished({one.name: _typed(answer.get(one.name), one.schema) for one in node.outputs}, raw_output=content)
+        return Finished({one.name: answer.get(one.name) or default_of(one.schema) for one in node.outputs}, raw_output=content)
     return Finished({one.name: reasoning if one.name == THINKING else content for one in node.outputs}, raw_output=content)
 
 
 def _read(content: str, pattern: str) -> dict[str, JsonValue]:
     found = (re.search(pattern, content, re.DOTALL) if pattern else None) or _FENCED.search(content)
+    text = content if found is None else found[1] if found.re.groups else found[0]
     try:
-        answer = json.loads((found[1] if found.groups() else found[0]) if found else content)
+        answer = read(text or "")
     except ValueError:
         return {}
     return cast("dict[str, JsonValue]", answer) if isinstance(answer, dict) else {}
-
-
-def _typed(value: JsonValue, schema: dict[str, JsonValue]) -> JsonValue:
-    return value if value and is_of(value, str(schema.get("type"))) else default_of(schema)
 
 
 def check(node: Node) -> None:

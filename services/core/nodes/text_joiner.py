@@ -23,7 +23,7 @@ def work(node: Node, inputs: Inputs) -> Finished:
     assert isinstance(param, TextJoinerParams)
     if param.mode == 0:
         result = render(parse(param.prompt, inputs.keys()), inputs.__getitem__)
-        return Finished({node.outputs[0].name: result}, raw_output=result)
+        return Finished({node.outputs[0].name: result})
     text = text_of(list(inputs.values())[-1]) if inputs else ""
     parts = text.split(param.separator) if param.separator else [text]
     return Finished({node.outputs[0].name: [*parts]})

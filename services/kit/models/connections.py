@@ -4,8 +4,10 @@ Answers are bounded in bytes, redirects are not followed (a key goes nowhere els
 event, and whoever decides about the next one reads events. Keys are not here; each call brings its own.
 """
 
+import socket
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import httpx2
@@ -69,20 +71,23 @@ class _Bounded(httpx2.AsyncClient):
     async def send(self, request: httpx2.Request, *, stream: bool = False, **settings: Any) -> httpx2.Response:
         """See `httpx2.AsyncClient.send`."""
         response = await super().send(request, stream=True, **settings)
-        response.stream = _Counted(cast("httpx2.AsyncByteStream", response.stream), self._limit)
+        response.stream = _Counted(cast("httpx2.AsyncByteStream", response.stream), self._limit, _acknowledging(response))
         if not stream:
             await response.aread()
         return response
 
 
 class _Counted(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream, limit: int) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, limit: int, acknowledge: Callable[[], None]) -> None:
         self._stream = stream
+        self._acknowledge = acknowledge
         self._limit = limit
         self._left = limit
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._acknowledge()
         async for chunk in self._stream:
+            self._acknowledge()
             self._left -= len(chunk)
             if self._left < 0:
                 raise ModelFailed(f"the model's answer is larger than {self._limit} bytes", kind="too_large")
@@ -90,3 +95,18 @@ class _Counted(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+def _acknowledging(response: httpx2.Response) -> Callable[[], None]:
+    """Acknowledge at once what came (Linux): a server that still uses Nagle's algorithm holds each token back 40 ms otherwise."""
+    stream = response.extensions.get("network_stream")
+    connection = None if stream is None else stream.get_extra_info("socket")
+    option: int | None = getattr(socket, "TCP_QUICKACK", None)
+    if connection is None or option is None:
+        return lambda: None
+
+    def acknowledge() -> None:
+        with suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, option, 1)
+
+    return acknowledge

@@ -73,6 +73,11 @@ async def test_the_evidence_of_the_response_names_id_model_end_and_times(ask_mod
     assert 0 <= seen.responded.first_token_ms <= seen.responded.duration_ms
 
 
+async def test_the_digest_of_the_response_is_that_of_the_answer_without_the_thinking(ask_model: AskModel) -> None:
+    seen = await ask_model("say", {"text": "so.", "thought": "hm"})
+    assert seen.responded.response_digest == hashlib.sha256(b"so.").hexdigest()
+
+
 async def test_what_is_sent_is_what_was_asked(ask_model: AskModel, model_server: ModelServer) -> None:
     extra = {"top_k": 3, "temperature": 0.1, "stream_options": None, "stream": True}
     messages = (ChatMessage("system", "Be brief."), ChatMessage("user", "你好"))

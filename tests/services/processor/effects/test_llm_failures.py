@@ -91,7 +91,7 @@ async def test_silence_is_bounded_before_the_first_token_and_after_it(
 
 async def test_text_of_the_provider_is_cut_and_holds_neither_the_key_nor_the_question(ask_model: AskModel) -> None:
     key, question = "sk-proj-abcdefgh12345678", "My neighbour is called Erwin."
-    message = f"{key} sk-proj-****5678 is wrong for {question} " + "x" * 400
+    message = f"{key} sk-other-key is wrong for {question} " + "x" * 400
     seen = await ask_model("status", {"code": 400, "message": message}, key=key, messages=(ChatMessage("user", question),))
     told = seen.broke.problem.message.partition("Bad Request: ")[2]
     assert told.startswith("… … is wrong for … xxx")
@@ -102,6 +102,17 @@ async def test_a_wrong_key_is_never_echoed_although_the_provider_does(ask_model:
     seen = await ask_model("say", {"need": "right"}, key="wrong-key-0815")
     assert "401 Unauthorized: Incorrect API key provided: …" in seen.broke.problem.message
     assert "wrong-key-0815" not in repr(seen)
+
+
+async def test_a_key_that_the_provider_masks_is_not_echoed_either(ask_model: AskModel) -> None:
+    seen = await ask_model("status", {"code": 401, "message": "wrong key: abcdef******wxyz"}, key="abcdefghijklmnopqrstuvwxyz")
+    assert seen.broke.problem.message.endswith("401 Unauthorized: wrong key: …")
+
+
+async def test_a_redirect_is_not_followed_so_that_the_key_goes_nowhere_else(ask_model: AskModel, model_server: ModelServer) -> None:
+    seen = await ask_model("status", {"code": 307, "location": model_server.url, "key": "redirect"})
+    assert "answered 307 Temporary Redirect" in seen.broke.problem.message
+    assert len(model_server.calls("redirect")) == 1
 
 
 async def test_without_a_key_none_is_sent_and_a_refusal_says_what_to_do(ask_model: AskModel, model_server: ModelServer) -> None:
@@ -157,7 +168,8 @@ async def test_text_that_is_no_unicode_is_refused_with_a_sentence(ask_model: Ask
     assert isinstance(seen.all[-2], Responded)
 
 
-async def test_the_key_of_the_process_goes_to_its_own_endpoint_only(model_server: ModelServer) -> None:
+async def test_the_key_of_the_process_goes_to_its_own_endpoint_only(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "ours")
     own = {"OPENAI_BASE_URL": model_server.base, "OPENAI_API_KEY": "mine"}
     world = effect_world(effect_settings(**own))
     elsewhere = model_server.url.replace("127.0.0.1", "localhost")
@@ -166,6 +178,8 @@ async def test_the_key_of_the_process_goes_to_its_own_endpoint_only(model_server
     await world.models.aclose()
     sent = [model_server.calls(key)[0].headers.get("authorization") for key in ("own-1", "own-2", "own-3")]
     assert sent == ["Bearer mine", "Bearer mine", None]
+    names = [model_server.calls(key)[0].headers.get("openai-organization") for key in ("own-1", "own-2", "own-3")]
+    assert names == ["ours", "ours", None]
 
 
 async def _asked(world: EffectWorld, **changes: Any) -> Outcomes:

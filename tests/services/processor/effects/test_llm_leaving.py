@@ -1,12 +1,15 @@
 """Ending a call early, and what calls share: connections, counters, nothing else."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import ClassVar
 
 import anyio.to_thread
 import pytest
 
 from services.core.effects import Called, Piece
+from services.kit.models.port import Part, Token
 from services.processor.effects import EffectWorld, perform
 from tests.support.fixtures.effects import effect_world, model_request, outcomes_of
 from tests.support.model_server import ModelServer, model
@@ -27,6 +30,33 @@ async def test_closing_the_effect_ends_the_call_of_the_provider(model_server: Mo
         assert await anext(outcomes) == Piece("content", "one ")
     await anyio.to_thread.run_sync(model_server.wait_aborted, "closed")
     assert b'prozess_model_calls_total{outcome="cancelled"} 1.0' in world.metrics.render()
+
+
+class EndlessCall:
+    """A call that says the same word for ever, and remembers that it was ended."""
+
+    attributes: ClassVar = {}
+    body: ClassVar = {}
+    continues = "never"
+    ended = False
+
+    async def stream(self) -> AsyncGenerator[Part, None]:
+        try:
+            while True:
+                yield Token("content", "on ")
+                await asyncio.sleep(0)
+        finally:
+            self.ended = True
+
+
+async def test_what_is_closed_has_ended_when_closing_returns(world: EffectWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = EndlessCall()
+    monkeypatch.setattr(world.models, "call", lambda _question: call)
+    outcomes = perform(model_request(None, "any"), world)
+    assert isinstance(await anext(outcomes), Called)
+    assert await anext(outcomes) == Piece("content", "on ")
+    await outcomes.aclose()
+    assert call.ended
 
 
 @pytest.mark.parametrize("kind", ["silent", "say"])
@@ -58,6 +88,12 @@ async def test_calls_one_after_the_other_share_a_connection(model_server: ModelS
     for _ in range(3):
         assert (await outcomes_of(model_request(model_server, model("say", key="shared")), world)).done
     assert len({seen.connection for seen in model_server.calls("shared")}) == 1
+
+
+async def test_a_server_that_waits_for_acknowledgements_gets_them_at_once(model_server: ModelServer, world: EffectWorld) -> None:
+    request = model_request(model_server, model("say", text="one", nagle=1))
+    first_tokens = [(await outcomes_of(request, world)).responded.first_token_ms for _ in range(10)]
+    assert min(ms for ms in first_tokens[4:] if ms is not None) < 30, "Linux acknowledges after 40 ms if it is not asked to hurry"
 
 
 async def test_different_keys_use_the_same_connection_with_their_own_key(model_server: ModelServer, world: EffectWorld) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import anyio.to_thread
 import pytest
 
 from services.core.effects import ChatMessage, Done, ModelRequest, NoopRequest, Request
@@ -11,7 +12,8 @@ from services.kit.metrics import Metrics
 from services.kit.models.offline import text_for
 from services.kit.models.port import Question
 from services.processor.effects import EFFECTS, effect_world, perform
-from tests.support.fixtures.effects import LeapingClock, PlainSecrets, effect_settings, outcomes_of
+from tests.support.fixtures.effects import LeapingClock, PlainSecrets, effect_settings, model_request, outcomes_of
+from tests.support.model_server import ModelServer, model
 
 
 @dataclass
@@ -33,6 +35,13 @@ def test_every_request_has_an_effect() -> None:
 async def test_the_noop_effect_is_done_at_once() -> None:
     async with effect_world(outside()) as world:
         assert [outcome async for outcome in perform(NoopRequest(), world)] == [Done()]
+
+
+async def test_at_the_end_every_connection_is_closed(model_server: ModelServer) -> None:
+    async with effect_world(outside()) as world:
+        assert (await outcomes_of(model_request(model_server, model("say", key="last")), world)).done
+    connection = model_server.calls("last")[0].connection
+    await anyio.to_thread.run_sync(model_server.wait_closed, connection)
 
 
 async def test_a_table_that_cannot_be_understood_is_refused_at_the_start() -> None:

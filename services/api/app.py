@@ -1,0 +1,91 @@
+"""The api: says. HTTP in, commands to the log, events out as streams, rows out as JSON.
+
+`create_app` puts routes on a world; `run` serves them until it is asked to stop, lets streams end, and drains.
+"""
+
+import asyncio
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.api.api import Api
+from services.api.middleware import BodyLimit, Guard, Measured, Methods, Paths
+from services.api.problems import Native, Refusal, path_of
+from services.api.routes import chat, health, protocol, publishing, records, runs
+from services.kit.errors import ProzessError, Refused
+from services.kit.serving import listen, serve
+from services.kit.world import World
+
+_HEADERS = ("Authorization", "Content-Type", "x-consumer-username", "Last-Event-ID", "Idempotency-Key", "X-Stream-Ids")
+_EXPOSED = ("X-Event-Id", "Deprecation", "Link", "Retry-After")
+_FORESEEN = (Refusal, RequestValidationError, Native, ProzessError, OSError, SQLAlchemyError)
+
+
+def create_app(world: World) -> FastAPI:
+    """The application on this world."""
+    api = Api.of(world)
+    app = FastAPI(
+        title="Prozess",
+        summary="Every AI chat and workflow run, on the record.",
+        version="1",
+        strict_content_type=False,
+        redoc_url=None,
+        responses={500: {"description": "Internal error"}, 503: {"description": "Not now: the log or the rows do not answer in time"}},
+    )
+    app.state.api = api
+    for part in (chat, protocol, publishing, runs, records, health):
+        app.include_router(part.router)
+
+    async def render(request: Request, wrong: Exception) -> Response:
+        return api.problems.render(path_of(request), wrong)
+
+    for kind in _FORESEEN:
+        app.add_exception_handler(kind, render)
+    app.add_middleware(Guard, problems=api.problems)
+    app.add_middleware(BodyLimit, problems=api.problems, limit=world.settings.max_body_bytes)
+    app.add_middleware(Methods)
+    if world.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=world.settings.cors_origins,
+            allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
+            allow_headers=_HEADERS,
+            expose_headers=_EXPOSED,
+        )
+    app.add_middleware(Measured, metrics=world.metrics)
+    app.add_middleware(Paths)
+    return app
+
+
+async def run(world: World, stop: asyncio.Event) -> None:
+    """Serve until `stop`, then end streams and drain for at most 10 s.
+
+    Raises `Refused` for a taken port or a log that cannot be read on.
+    """
+    bound = listen(world.settings.host, world.settings.port)
+    app = create_app(world)
+    api: Api = app.state.api
+    ending = asyncio.Event()
+
+    async def watch() -> None:
+        waits = [asyncio.create_task(event.wait()) for event in (stop, api.tails.failed)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        ending.set()
+        await api.close()
+
+    watching = asyncio.create_task(watch())
+    try:
+        await serve(app, bound, ending)
+    finally:
+        watching.cancel()
+        await api.close()
+    if api.tails.failed.is_set():
+        raise Refused(api.tails.reason)

@@ -1,0 +1,44 @@
+"""What a client of the workflow chat sends (astron.md 1.5, 1.6). Keys that are not listed are ignored."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, Field, JsonValue
+
+
+class HistoryItem(BaseModel):
+    """An earlier message, as the caller remembers it."""
+
+    role: Literal["user", "assistant"]
+    content: str
+    content_type: Literal["image", "text", "audio"] | None = "text"
+
+
+class Chat(BaseModel):
+    """The body of both chat routes. Keys that are not listed are ignored."""
+
+    flow_id: str = Field(description="Decimal id of the flow.")
+    uid: str = Field("", max_length=40, description="Your end user.")
+    stream: bool = Field(True, description="Frames as they come, or one answer.")
+    ext: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    parameters: dict[str, JsonValue] = Field(description="Values of the start node's outputs.")
+    chat_id: str = Field("", max_length=128)
+    history: list[HistoryItem] = Field(default_factory=list[HistoryItem])
+    version: str = Field("", max_length=128, description="A published version; empty: the highest.")
+
+
+class Answer(BaseModel):
+    """The body of both resume routes."""
+
+    event_id: str
+    event_type: str = "resume"
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Which definition a run runs."""
+
+    flow: str
+    version: str
+    definition: str

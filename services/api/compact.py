@@ -1,0 +1,13 @@
+"""JSON as it goes over the wire: compact, every character kept. A lone surrogate, which UTF-8 cannot carry, becomes `?`."""
+
+import json
+
+
+def compact(value: object) -> bytes:
+    """The bytes."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def record(value: object) -> bytes:
+    """One SSE record that is only data."""
+    return b"data: " + compact(value) + b"\n\n"

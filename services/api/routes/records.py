@@ -1,0 +1,76 @@
+"""What is on record beside runs: the messages of a chat, the audit trail, the table of errors.
+
+In come filters and cursors; out go pages. Only the caller's own things; others do not exist.
+"""
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from projections import audit_events, chat_messages
+from projections.audit_events import AuditFilter
+from projections.schema import BadCursor
+from services.api.api import TheApi, TheCaller
+from services.api.errors import TABLE
+from services.api.problems import BadRequest, Json, Missing
+from services.api.routes.runs import Cursor, Limit, Since, Until
+from services.api.subjects import subject_of
+
+router = APIRouter(prefix="/v1", tags=["records"])
+
+
+@router.get("/chats/{chat_id:path}/messages")
+async def messages(
+    chat_id: Annotated[str, Path(max_length=128)],
+    api: TheApi,
+    caller: TheCaller,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+    order: Literal["oldest", "newest"] = "oldest",
+) -> Response:
+    """What was said in a chat of the caller's, question by answer."""
+    async with api.world.database.connect() as connection:
+        try:
+            page = await chat_messages.page(connection, caller.app, chat_id, cursor or None, limit, newest_first=order == "newest")
+        except BadCursor as wrong:
+            raise BadRequest(f"cursor: {wrong}") from None
+    said = [
+        {"event_id": one.run, "role": one.role, "content": one.content, "reasoning": one.reasoning, "status": one.status, "time": one.time}
+        for one in page.messages
+    ]
+    return Json({"messages": said, "cursor": page.cursor})
+
+
+@router.get("/audit/events")
+async def audit(
+    api: TheApi,
+    caller: TheCaller,
+    app: str | None = None,
+    flow: str | None = None,
+    event_id: str | None = None,
+    uid: Annotated[str | None, Query(max_length=40)] = None,
+    type_: Annotated[str | None, Query(alias="type")] = None,
+    since: Since = None,
+    until: Until = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> Response:
+    """Who did what and when, newest first: every event of the caller's but pieces of text."""
+    if app not in {None, caller.app}:
+        raise Missing("there is no such app")
+    subject = None if uid is None else subject_of(caller.app, uid=uid)
+    wanted = AuditFilter(app=caller.app, flow=flow, run=event_id, subject=subject, type=type_, since=since, until=until)
+    async with api.world.database.connect() as connection:
+        try:
+            page = await audit_events.page(connection, wanted, cursor or None, limit)
+        except BadCursor as wrong:
+            raise BadRequest(f"cursor: {wrong}") from None
+    return Json({"events": [asdict(event) for event in page.events], "cursor": page.cursor})
+
+
+@router.get("/errors")
+async def errors() -> Response:
+    """The table of errors: symbol, code, codes in the documents, HTTP status, meaning."""
+    return Json({"errors": [asdict(entry) for entry in TABLE.values()]})

@@ -1,0 +1,212 @@
+"""Runs on the record: list, one run, its events live or past, its text, cancelling. Only the caller's own; others do not exist.
+
+In come ids, positions and filters; out go JSON, or SSE whose ids are positions.
+"""
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query
+from starlette.responses import Response
+
+from events.commands import CancelRun
+from events.topics import run_stream, slot_of_id
+from projections import node_runs, runs
+from projections.runs import Run, RunFilter
+from projections.schema import BadCursor
+from services.api.api import Api, StrictRoute, TheApi, TheCaller
+from services.api.dialects import astron, native, openai
+from services.api.follow import Follower
+from services.api.identity import Caller
+from services.api.problems import BadRequest, Json, Missing, Refusal
+from services.api.shown import Text
+from services.api.starting import opened, run_id
+from services.api.streams import EVENT_ID, Rendering, answer, from_position, in_astron, in_native, in_openai
+from services.api.subjects import subject_of
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["runs"])
+Dialect = Literal["native", "astron", "openai"]
+Limit = Annotated[int, Query(ge=1, le=200, description="How many.")]
+Cursor = Annotated[str, Query(max_length=500, description="From the page before.")]
+Since = Annotated[int | None, Query(ge=0, lt=1 << 53, description="Milliseconds since 1970, included.")]
+Until = Annotated[int | None, Query(ge=0, lt=1 << 53, description="Milliseconds since 1970, not included.")]
+MinPosition = Annotated[int, Query(ge=0, lt=1 << 53, description="Wait until the rows show this position of the run.")]
+After = Annotated[int | None, Query(ge=0, lt=1 << 53, description="The last position that was read.")]
+_LastId = Annotated[str, Header(alias="Last-Event-ID", max_length=64, description="The last `id` that was read; the same as `after`.")]
+_Accept = Annotated[str, Header(alias="Accept")]
+
+
+@router.get("/runs")
+async def listing(
+    api: TheApi,
+    caller: TheCaller,
+    flow: str | None = None,
+    chat: str | None = None,
+    uid: Annotated[str | None, Query(max_length=40)] = None,
+    status: runs.Status | None = None,
+    since: Since = None,
+    until: Until = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> Response:
+    """The caller's runs, newest first."""
+    subject = None if uid is None else subject_of(caller.app, uid=uid)
+    wanted = RunFilter(app=caller.app, flow=flow, chat=chat, subject=subject, status=status, since=since, until=until)
+    async with api.world.database.connect() as connection:
+        try:
+            page = await runs.page(connection, wanted, cursor or None, limit)
+        except BadCursor as wrong:
+            raise BadRequest(f"cursor: {wrong}") from None
+    return Json({"runs": [_run(row) for row in page.runs], "cursor": page.cursor})
+
+
+@router.get("/runs/{event_id}")
+async def one(event_id: str, api: TheApi, caller: TheCaller, min_position: MinPosition = 0) -> Response:
+    """A run and what each of its nodes did."""
+    run = await _mine(api, caller, event_id, min_position)
+    async with api.world.database.connect() as connection:
+        nodes = await node_runs.of_run(connection, run.run)
+    return Json({**_run(run), "nodes": [_node(node) for node in nodes]}, headers={EVENT_ID: run.run})
+
+
+@router.get("/runs/{event_id}/events")
+async def events(
+    event_id: str,
+    api: TheApi,
+    caller: TheCaller,
+    last: _LastId = "",
+    after: After = None,
+    follow: bool = True,
+    frames: Dialect = "native",
+    min_position: MinPosition = 0,
+    accept: _Accept = "",
+) -> Response:
+    """Everything that happened in a run after a position: as SSE while it goes on, or as JSON what is there now."""
+    run = await _mine(api, caller, event_id, min_position)
+    position = _after(last, after)
+    begin = position if frames == "native" else 0
+    follower = await opened(api, run.run, begin)
+    if position and frames != "native":
+        (await opened(api, run.run, position)).close()
+    if "application/json" in accept and "text/event-stream" not in accept:
+        return await _as_json(follower, frames, position, run.run)
+    rendering = _rendering(api, frames, position)
+    gauge = api.world.metrics.open_streams.labels("native")
+    return answer(follower, rendering, api.world.settings.ping_s, run.run, gauge, follow=follow)
+
+
+@router.get("/runs/{event_id}/text")
+async def text(event_id: str, api: TheApi, caller: TheCaller, min_position: MinPosition = 0) -> Response:
+    """What the run has shown so far."""
+    run = await _mine(api, caller, event_id, min_position)
+    follower = await opened(api, run.run)
+    try:
+        whole = Text()
+        for event in await follower.present():
+            whole.add(event.envelope.data)
+        said = {"content": whole.content, "reasoning": whole.reasoning, "position": follower.position, "ended": follower.ended}
+    finally:
+        follower.close()
+    return Json({"event_id": run.run, **said}, headers={EVENT_ID: run.run})
+
+
+@router.post("/runs/{event_id}/cancel")
+async def cancel(event_id: str, api: TheApi, caller: TheCaller) -> Response:
+    """End a run now. A run that has ended is 409."""
+    run = await _mine(api, caller, event_id, 0)
+    if run.finished is not None:
+        raise Refusal(23900, "the run has ended", 409)
+    command = CancelRun(run=run.run, app=caller.app, by=caller.app)
+    accepted = await api.commander.change(command, stream=run_stream(run.run), slot=slot_of_id(run.run), app=caller.app, actor=caller.app)
+    return Json({"event_id": run.run, "status": "cancelled", "position": accepted.position}, headers={EVENT_ID: run.run})
+
+
+def _rendering(api: Api, frames: Dialect, position: int) -> Rendering:
+    if frames == "native":
+        return in_native()
+    return from_position(in_astron(api.world.clock) if frames == "astron" else in_openai(), position)
+
+
+async def _mine(api: Api, caller: Caller, event_id: str, min_position: int) -> Run:
+    """The caller's run, also one that is so new that the rows lag. Raises `Missing`, and `BadRequest` for a position it never had."""
+    run = run_id(event_id)
+    if run is None:
+        raise Missing("there is no such run")
+    row = await _row(api, run)
+    if row is not None and row.app != caller.app:
+        raise Missing("there is no such run")
+    wanted = min_position or (0 if row is not None else 1)
+    if wanted:
+        follower = await opened(api, run, wanted - 1)
+        try:
+            patience = api.world.settings.write_wait_s
+            found = await follower.next(patience)
+            if not found:
+                raise BadRequest(f"min_position: position {wanted} did not come within {patience:g} s")
+            await api.rows.wait(found[0].partition, found[0].offset, patience)
+        finally:
+            follower.close()
+        row = await _row(api, run)
+    if row is None or row.app != caller.app:
+        raise Missing("there is no such run")
+    return row
+
+
+async def _row(api: Api, run: str) -> Run | None:
+    async with api.world.database.connect() as connection:
+        return await runs.get(connection, run)
+
+
+def _after(last: str, after: int | None) -> int:
+    """The cursor. Raises `BadRequest` where header and query contradict each other or the header is no position."""
+    if not last:
+        return after or 0
+    if not (last.isascii() and last.isdigit() and len(last) < 16):
+        raise BadRequest("Last-Event-ID: expected a position, a whole number")
+    if after is not None and after != int(last):
+        raise BadRequest("Last-Event-ID and after name different positions")
+    return int(last)
+
+
+async def _as_json(follower: Follower, frames: Dialect, position: int, run: str) -> Response:
+    try:
+        found = await follower.present()
+        state = {"position": follower.position, "ended": follower.ended}
+    finally:
+        follower.close()
+    if frames == "native":
+        return Json({"events": [native.as_json(event) for event in found], **state}, headers={EVENT_ID: run})
+    fold = astron.Frames() if frames == "astron" else openai.Chunks()
+    shown = [(event.position, fold.feed(event)) for event in found]
+    return Json({"frames": [frame for at, caused in shown if at > position for frame in caused], **state}, headers={EVENT_ID: run})
+
+
+def _run(row: Run) -> dict[str, Any]:
+    return {
+        "event_id": row.run,
+        "flow_id": row.flow,
+        "version": row.flow_version,
+        "definition": row.definition,
+        "chat_id": row.chat,
+        "uid": None if row.uid is None else row.uid.get("words"),
+        "mode": row.mode,
+        "surface": row.surface,
+        "stream": row.stream,
+        "status": row.status,
+        "code": row.code,
+        "message": row.message,
+        "node": row.node,
+        "usage": row.usage,
+        "started": row.started,
+        "finished": row.finished,
+    }
+
+
+def _node(row: node_runs.NodeRun) -> dict[str, Any]:
+    hidden = {"run", "partition", "first"}
+    return {name: _open(value) for name, value in asdict(row).items() if name not in hidden}
+
+
+def _open(value: Any) -> Any:
+    """A protected value's words."""
+    return value["words"] if isinstance(value, dict) and set(value) == {"subject", "words"} else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] (any JSON)

@@ -1,0 +1,138 @@
+"""The life of one node run as events: started, completed, failed, begun again.
+
+In comes a turn and a place; out go the events, and where a failure was handled (astron.md 4.7) the places that moved.
+Which node comes next is not decided here.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+
+from events.node import NodeCompleted, NodeFailed, NodeStarted
+from events.node import Problem as Said
+from events.run import RunFailed
+from services.core.codes import Code
+from services.core.graph import defaults
+from services.core.kind import Finished
+from services.core.problems import Problem
+from services.core.run_state import Place
+from services.core.turn import Turn
+from services.core.values import misfits
+
+
+def said(problem: Problem) -> Said:
+    """What went wrong, as events tell it."""
+    return Said(code=problem.code, message=problem.message)
+
+
+def start(turn: Turn, place: Place, inputs: dict[str, JsonValue] | None) -> None:
+    """Record that a node began."""
+    node = turn.node(place)
+    turn.emit(
+        NodeStarted(
+            node=place[0],
+            path=place[1],
+            kind=node.kind.name,
+            alias=node.alias,
+            progress=turn.progress,
+            inputs=None if inputs is None else turn.values(inputs),
+        )
+    )
+
+
+def start_again(turn: Turn, place: Place, reason: str) -> None:
+    """Record a new attempt, which goes on from the recorded text."""
+    node = turn.node_run(place)
+    assert node is not None, "what begins again has begun"
+    turn.emit(
+        NodeStarted.model_validate(
+            {
+                "node": place[0],
+                "path": place[1],
+                "attempt": node.attempt + 1,
+                "kind": turn.node(place).kind.name,
+                "alias": turn.node(place).alias,
+                "progress": turn.progress,
+                "reason": reason,
+                "recorded": node.content.length,
+                "inputs": turn.values(node.inputs or {}),
+            }
+        )
+    )
+
+
+def complete(turn: Turn, place: Place, finished: Finished, **more: object) -> bool:
+    """Record a node's outputs, if they are of the declared types. False when the node failed instead (20601)."""
+    node = turn.node(place)
+    wrong = misfits(finished.outputs, node.schema)
+    if wrong:
+        fail(turn, place, Said(code=Code.VARIABLE_POOL_SET_PARAMETER_ERROR, message=f"Node name: {node.alias}, {wrong}"))
+        return False
+    completed(turn, place, finished, **more)
+    return True
+
+
+def completed(turn: Turn, place: Place, finished: Finished, **more: object) -> None:
+    """Record a node's outputs as they are: defaults and presets need not fit what the node itself may answer."""
+    known = turn.node_run(place)
+    turn.emit(
+        NodeCompleted.model_validate(
+            {
+                "node": place[0],
+                "path": place[1],
+                "attempt": known.attempt if known else 1,
+                "progress": turn.progress_after,
+                "outputs": turn.values(finished.outputs),
+                "raw_output": turn.words(finished.raw_output) if finished.raw_output is not None else None,
+                "handle": finished.handle,
+                **more,
+            }
+        )
+    )
+
+
+def fail(turn: Turn, place: Place, problem: Said) -> None:
+    """A node's failure that ends the run. A node that never started is named with its kind and alias."""
+    node, known = turn.node(place), turn.node_run(place)
+    turn.emit(
+        NodeFailed(
+            node=place[0],
+            path=place[1],
+            attempt=known.attempt if known else 1,
+            problem=problem,
+            then="end",
+            progress=turn.progress,
+            kind="" if known else node.kind.name,
+            alias="" if known else node.alias,
+        )
+    )
+    turn.emit(RunFailed(code=problem.code, message=problem.message, node=place[0], usage=turn.run.usage))
+
+
+def broke(turn: Turn, place: Place, problem: Said, *, again: bool = True) -> Sequence[Place]:
+    """The chain of 4.7: an attempt whose first token was sent is final; else retry while attempts remain, else the strategy.
+
+    `again` is False where another attempt could only fail the same way. Returns the places that moved.
+    """
+    node, known = turn.node(place), turn.node_run(place)
+    assert known is not None, "what broke has begun"
+    retry = node.retry
+    said_something = bool(len(known.content) or len(known.reasoning))
+    then = "end"
+    if retry.should_retry and node.kind.retries and not said_something:
+        left = again and known.failures < retry.max_retries
+        then = "retry" if left else {0: "end", 1: "preset", 2: "branch"}[retry.error_strategy]
+    if then == "end":
+        fail(turn, place, problem)
+        return ()
+    turn.emit(
+        NodeFailed.model_validate(
+            {"node": place[0], "path": place[1], "attempt": known.attempt, "problem": problem, "then": then, "progress": turn.progress}
+        )
+    )
+    if then == "retry":
+        start_again(turn, place, reason="retried")
+        return ()
+    outputs = {**defaults(node), **retry.custom_output} if then == "preset" else {}
+    completed(turn, place, Finished(outputs), problem=problem, took_failure_edge=then == "branch")
+    return (place,)

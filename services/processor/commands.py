@@ -1,0 +1,49 @@
+"""Where an owner's commands come from: a tail of one's own, or a host that hands them over and wants to hear back.
+
+In comes the place to begin at; out go commands in log order. Nothing is decided or decoded here.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from events import topics
+from events.envelope import StoredRecord
+from services.kit.log import Log, Tail
+from services.processor.pipeline import Acknowledged
+
+
+class Commands(Protocol):
+    """Where an owner's commands come from: a tail, or Faust."""
+
+    async def seek(self, offset: int) -> None:
+        """The next command wanted is the one at `offset`."""
+        ...
+
+    async def next(self) -> Sequence[tuple[StoredRecord, Acknowledged | None]]:
+        """The next commands in order, with what to call when their events are in the log."""
+        ...
+
+
+class TailedCommands:
+    """Commands by a tail of one's own: what the embedded log needs. Nothing is acknowledged, the log is the offset."""
+
+    def __init__(self, log: Log, partition: int) -> None:
+        self._log = log
+        self._partition = partition
+        self._tail: Tail | None = None
+
+    async def seek(self, offset: int) -> None:
+        """See `Commands.seek`."""
+        await self.close()
+        self._tail = self._log.tail(topics.COMMANDS, self._partition, offset)
+
+    async def next(self) -> Sequence[tuple[StoredRecord, Acknowledged | None]]:
+        """See `Commands.next`."""
+        assert self._tail is not None, "seek comes first"
+        return [(stored, None) for stored in await self._tail.next()]
+
+    async def close(self) -> None:
+        """Stop reading."""
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            await tail.close()

@@ -1,0 +1,53 @@
+"""The graphs of one partition's open runs, and those that have to be waited for.
+
+In come runs with the hash of their definition; out go graphs. A run that was taken over and whose definition is missing
+holds nobody up; time still ends it, for which `NO_GRAPH` is enough.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from services.core.graph import Graph
+from services.core.problems import Problem
+from services.processor.definitions import Definitions
+
+NO_GRAPH = Graph("", {}, {}, {}, {}, {}, {}, {})
+"""Stands in for the graph of a run of which only the time limit can be decided."""
+
+Found = Callable[[str, Graph], Awaitable[None]]
+_log = structlog.get_logger(__name__)
+
+
+class Graphs:
+    """By run. What a run does not need any more is dropped; the compiled definitions have a cache of their own."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+        self._graphs: dict[str, Graph] = {}
+
+    async def load(self, definition: str) -> Graph:
+        """The graph of a hash, within the patience of `Definitions`. Raises `Problem`."""
+        return await self._definitions.load(definition)
+
+    def get(self, run: str) -> Graph | None:
+        """The graph of an open run; None while it is missing."""
+        return self._graphs.get(run)
+
+    def keep(self, run: str, graph: Graph) -> None:
+        """The run is open and needs this graph."""
+        self._graphs.setdefault(run, graph)
+
+    def drop(self, run: str) -> None:
+        """The run is over."""
+        self._graphs.pop(run, None)
+
+    async def find(self, definition: str, runs: Iterable[str], found: Found) -> None:
+        """Wait for a definition, as long as it takes, then tell its runs one by one."""
+        try:
+            graph = await self._definitions.load(definition, None)
+        except Problem as problem:
+            _log.error("definition.cannot_run", definition=definition, runs=list(runs), reason=problem.message)
+            return
+        for run in runs:
+            await found(run, graph)

@@ -1,0 +1,204 @@
+"""What becomes of a failed node: the end of the run, another attempt, preset outputs, the failure edge (4.7)."""
+
+import pytest
+
+from services.core.turn import Limits
+from tests.support.flows import at, end, flow, joiner, llm, message, retry, start
+from tests.support.spec import Story, told
+
+
+def asking(settings=None, **more):
+    return flow(
+        start(q="string"),
+        llm("ask", "{{q}}", retry=settings, q=at("start.q"), **more),
+        end("T:{{out}} {{code}}{{why}}", out=at("ask.output"), code=at("ask.errorCode"), why=at("ask.errorMessage")),
+        edges="start > ask > end",
+    )
+
+
+def branching(settings, **more):
+    return flow(
+        start(q="string"),
+        llm("ask", "{{q}}", retry=settings, q=at("start.q"), **more),
+        message("good", "good {{o}};", o=at("ask.output")),
+        message("bad", "bad {{c}} {{w}};", c=at("ask.errorCode"), w=at("ask.errorMessage")),
+        end("end"),
+        edges="start > ask > good > end; ask !> bad > end",
+    )
+
+
+def test_a_failure_ends_the_run_with_its_code_at_once():
+    run = told(asking(), q="x").say("ask", "some").fails("ask", 20380, "no credit")
+    assert run.told[-2:] == ["node.failed ask", "run.failed ask"]
+    assert (run.last.code, run.last.message, run.last.node) == (20380, "no credit", "spark-llm::ask")
+    assert run.of("node.failed")[0].then == "end"
+
+
+def test_a_failure_ends_the_run_although_others_still_work():
+    document = flow(start(), llm("a"), llm("b"), end("{{a}}{{b}}", a=at("a.output"), b=at("b.output")), edges="start > a,b > end")
+    assert told(document).say("a", "A").fails("b").over
+
+
+@pytest.mark.parametrize("camel", [True, False])
+def test_a_node_is_tried_max_retries_plus_one_times_in_both_spellings(camel):
+    run = told(asking(retry(0, 2, camel=camel)), q="x").fails("ask").fails("ask")
+    assert [(one.attempt, one.reason) for one in run.of("node.started", "ask")] == [(1, "arrived"), (2, "retried"), (3, "retried")]
+    assert [one.then for one in run.of("node.failed")] == ["retry", "retry"]
+    assert run.fails("ask").last.type == "run.failed"
+    assert told(asking(retry(0, 2, camel=camel)), q="x").fails("ask").say("ask", "fine").done("ask").text == "T:fine 0"
+
+
+def test_retries_that_are_not_switched_on_do_nothing():
+    settings = {**retry(1, 5, preset={"output": "p"}), "shouldRetry": False}
+    assert told(asking(settings), q="x").fails("ask").last.type == "run.failed"
+
+
+def test_preset_outputs_take_the_place_of_the_answer():
+    run = told(asking(retry(1, preset={"output": "preset text"})), q="x").fails("ask", 20380, "why")
+    assert run.text == "T:preset text 20380why"
+    (done,) = run.of("node.completed", "ask")
+    assert (done.problem.code, done.took_failure_edge) == (20380, False)
+
+
+def test_without_presets_the_defaults_are_used_even_where_outputs_are_required():
+    document = asking(retry(1))
+    document["data"]["nodes"][1]["data"]["outputs"][0] |= {"required": True, "schema": {"type": "string", "minLength": 3}}
+    assert told(document, q="x").fails("ask", 20380, "").text == "T: 20380"
+
+
+def test_the_failure_edge_is_followed_instead_of_the_plain_one():
+    run = told(branching(retry(2)), q="x").fails("ask", 20380, "why")
+    assert run.text == "bad 20380 why;end"
+    assert run.of("node.skipped", "good")
+    assert run.of("node.completed", "ask")[0].took_failure_edge
+
+
+def test_the_failure_edge_is_not_followed_after_success():
+    run = told(branching(retry(2)), q="x").say("ask", "fine").done("ask")
+    assert run.text == "good fine;end"
+    assert run.of("node.skipped", "bad")
+
+
+def test_the_failure_edge_is_taken_even_where_outputs_are_required():
+    document = branching(retry(2))
+    document["data"]["nodes"][1]["data"]["outputs"][0]["required"] = True
+    assert told(document, q="x").fails("ask").last.type == "run.completed"
+
+
+def test_the_failure_edge_without_its_strategy_is_never_followed():
+    run = told(branching(retry(1, preset={"output": "p"})), q="x").fails("ask")
+    assert run.text == "good p;end"
+
+
+def test_a_message_behind_a_failure_branch_waits_until_the_model_is_done():
+    run = told(branching(retry(2)), q="x").say("ask", "fine")
+    assert run.shown() == []
+    assert [one.shown for one in run.of("node.delta")] == [""]
+    assert run.done("ask").text == "good fine;end"
+
+
+@pytest.mark.parametrize("strategy", [0, 1, 2])
+@pytest.mark.parametrize("stage", ["say", "think"])
+def test_an_attempt_whose_first_token_was_sent_is_final(strategy, stage):
+    run = told(asking(retry(strategy, 3)), q="x")
+    getattr(run, stage)("ask", "some")
+    assert run.fails("ask").last.type == "run.failed"
+
+
+def test_attempts_that_failed_are_counted_over_a_change_of_owner():
+    run = told(asking(retry(0, 1)), q="x").fails("ask").taken_over().fails("ask")
+    assert run.last.type == "run.failed"
+    assert [one.reason for one in run.of("node.started", "ask")] == ["arrived", "retried", "taken_over"]
+
+
+def test_a_silent_node_is_timed_out_and_says_so():
+    run = Story(asking(), Limits(quiet_ms=5_000)).start(q="x")
+    assert run.due == run.now + 7_000
+    run.wait(6_999)
+    assert not run.of("node.timed_out")
+    run.wait(1)
+    assert run.told[-3:] == ["node.timed_out ask", "node.failed ask", "run.failed ask"]
+    assert run.last.code == 22302
+    assert "Node execution timeout" in run.last.message
+
+
+def test_the_timeout_of_retry_settings_limits_the_gap_not_the_whole_call():
+    run = told(asking(retry(0, timeout=1.5)), q="x")
+    assert run.asked("ask").quiet_ms == 1_500
+    for _ in range(5):
+        run.wait(3_000).say("ask", "a")
+    assert run.done("ask").last.type == "run.completed"
+
+
+def test_a_node_that_timed_out_is_retried_or_replaced():
+    run = told(asking(retry(1, 1, timeout=1, preset={"output": "p"})), q="x").wait(3_000)
+    assert run.of("node.started", "ask")[-1].reason == "retried"
+    assert run.wait(3_000).text.startswith("T:p 22302")
+
+
+def test_two_nodes_that_time_out_together_are_both_handled():
+    document = flow(
+        start(), llm("a", retry=retry(1)), llm("b", retry=retry(1)), end(a=at("a.errorCode"), b=at("b.errorCode")), edges="start > a,b > end"
+    )
+    assert told(document).wait(12_000).last.outputs.words == {"a": 22302, "b": 22302}
+
+
+def test_an_index_out_of_range_in_a_prompt_fails_the_node_with_20602():
+    document = flow(start(l="array"), llm("ask", "{{l[5]}}", l=at("start.l")), end(), edges="start > ask > end")
+    run = told(document, l=[1])
+    assert run.told[-3:] == ["node.started ask", "node.failed ask", "run.failed ask"]
+    assert run.last.code == 20602
+
+
+def test_a_prompt_that_cannot_be_rendered_goes_to_the_strategy_without_further_attempts():
+    document = flow(
+        start(l="array"), llm("ask", "{{l[5]}}", l=at("start.l"), retry=retry(1, 3, preset={"output": "p"})), end(o=at("ask.output")),
+        edges="start > ask > end",
+    )  # fmt: skip
+    run = told(document, l=[1])
+    assert run.text == '{"o":"p"}'
+    assert len(run.of("node.started", "ask")) == 1
+
+
+@pytest.mark.parametrize("kind", ["message", "joiner"])
+def test_an_index_out_of_range_in_a_template_fails_that_node_with_20602(kind):
+    make = message if kind == "message" else joiner
+    run = told(flow(start(l="array"), make("it", "{{l[1]}}", l=at("start.l")), end(), edges="start > it > end"), l=[1])
+    assert (run.last.code, run.last.node.partition("::")[2]) == (20602, "it")
+
+
+def test_what_cannot_be_rendered_blames_the_node_that_has_the_floor():
+    document = flow(
+        start(l="array"), joiner("late", "x"), llm("ask"), message("first", "{{a}}{{l[9]}}", a=at("ask.output"), l=at("start.l")),
+        message("second", "two", l=at("start.l")), end(), edges="start > ask > first > end; start > late > second > end",
+    )  # fmt: skip
+    run = told(document, l=[1]).say("ask", "A").done("ask")
+    assert (run.last.code, run.last.node) == (20602, "message::first")
+
+
+def test_outputs_of_another_type_than_declared_fail_the_node_with_20601():
+    run = told(asking(outputs={"output": "integer"}), q="x").say("ask", "words").done("ask")
+    assert run.last.code == 20601
+    assert run.last.message.startswith("Node name: ask, output:")
+
+
+def test_an_output_node_whose_early_source_was_skipped_never_begins_when_it_is_skipped_itself():
+    document = flow(
+        start(), llm("ask", retry=retry(2)), joiner("one", "1"), joiner("two", "2"), joiner("three", "3"),
+        message("never", "{{o}}", o=at("one.output")), joiner("sorry", "sorry"), end("bye"),
+        edges="start > ask > one > never; ask > two > three > never; ask !> sorry > end; never > end",
+    )  # fmt: skip
+    run = told(document).fails("ask")
+    assert run.text == "bye"
+    assert not run.of("node.started", "never")
+
+
+def test_a_skipped_source_is_an_empty_unit_and_a_default_value():
+    document = flow(
+        start(), llm("ask", retry=retry(2), outputs={"output": {"type": "string", "default": "d"}}), joiner("good", "G{{x}}", x=at("ask.output")),
+        joiner("bad", "B{{x}}", x=at("good.output")), end("[{{g}}|{{b}}]", g=at("good.output"), b=at("bad.output")),
+        edges="start > ask > good > end; ask !> bad > end",
+    )  # fmt: skip
+    run = told(document).fails("ask")
+    assert run.text == "[|B]"
+    assert run.last.outputs.words == {"g": "", "b": "B"}

@@ -1,0 +1,55 @@
+"""Who may call?"""
+
+from typing import Any
+
+from events.app import AppRegistered, Key
+from events.topics import app_stream
+from projections import apps
+from services.kit.database import Database
+from tests.support.histories import History
+from tests.support.rows import project
+
+
+def registered(app: str = "demo", keys: tuple[Key, ...] = (Key(key="k-1", secret_hash="aa$bb"),), **other: Any) -> AppRegistered:
+    terms = {"name": "Demo", "is_tenant": True, "source": 1, "platform_rights": 7, "audit_policy": 0}
+    return AppRegistered(app=app, keys=keys, **{**terms, **other})
+
+
+async def told(database: Database, *events: AppRegistered) -> History:
+    history = History()
+    for event in events:
+        history.say(app_stream(event.app), event)
+    await project(database, history)
+    return history
+
+
+async def test_a_registered_app_is_found_by_name(database: Database) -> None:
+    history = await told(database, registered())
+    async with database.connect() as connection:
+        app = await apps.find(connection, "demo")
+        assert await apps.find(connection, "other") is None
+        assert await apps.listing(connection) == [app]
+    assert app == apps.App("demo", "Demo", True, 1, 7, 0, history.records[1].record.time, 0, 1, 1)
+
+
+async def test_a_registered_app_is_found_by_each_of_its_keys(database: Database) -> None:
+    await told(database, registered(keys=(Key(key="k-1", secret_hash="a$1"), Key(key="k-2", secret_hash="a$2"))))
+    async with database.connect() as connection:
+        found = [await apps.holders(connection, key) for key in ("k-1", "k-2", "k-3")]
+    assert [[(holder.app.app, holder.secret_hash) for holder in holders] for holders in found] == [[("demo", "a$1")], [("demo", "a$2")], []]
+
+
+async def test_registering_again_renews_everything_and_old_keys_are_gone(database: Database) -> None:
+    await told(database, registered(), registered(name="Newer", is_tenant=False, keys=(Key(key="k-9", secret_hash="n$9"),)))
+    async with database.connect() as connection:
+        app = await apps.find(connection, "demo")
+        assert await apps.holders(connection, "k-1") == []
+        assert await apps.holders(connection, "k-9") == [apps.KeyHolder(app, "n$9")]
+    assert app is not None
+    assert (app.name, app.is_tenant, app.position) == ("Newer", False, 2)
+
+
+async def test_two_apps_with_the_same_key_do_not_take_it_from_each_other(database: Database) -> None:
+    await told(database, registered("b"), registered("a", keys=(Key(key="k-1", secret_hash="x$y"),)))
+    async with database.connect() as connection:
+        assert [(holder.app.app, holder.secret_hash) for holder in await apps.holders(connection, "k-1")] == [("a", "x$y"), ("b", "aa$bb")]

@@ -1,0 +1,135 @@
+"""Flow documents in a few words.
+
+    flow(
+        start(q="string"),
+        llm("ask", "Say {{q}}", q=at("start.q")),
+        end("<{{said}}>", said=at("ask.output")),
+        edges="start > ask > end",
+    )
+
+A node's id is its kind and its name. Edges are written as ways: `a > b,c > d`, `a !> b` (a failure edge), `a -handle-> b`;
+ways are separated by `;`.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+KINDS = {"start": "node-start", "end": "node-end"}
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class At:
+    """A reference: `node.output`, or `node.output.key.key`."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A node before it is written down. Inputs are references, literals, or (type, value)."""
+
+    name: str
+    kind: str
+    inputs: Json = field(default_factory=dict)
+    outputs: Json = field(default_factory=dict)
+    param: Json = field(default_factory=dict)
+    retry: Json | None = None
+    required: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"{self.kind}::{self.name}"
+
+
+def at(text: str) -> At:
+    return At(text)
+
+
+def start(*, required: tuple[str, ...] = (), **outputs: Any) -> Part:
+    return Part("start", "node-start", outputs=outputs, required=required)
+
+
+def llm(name: str, template: str = "", *, outputs: Json | None = None, retry: Json | None = None, param: Json | None = None, **inputs: Any) -> Part:
+    known = {
+        "model": "m", "domain": "m", "appId": "", "apiKey": "", "apiSecret": "", "source": "openai", "template": template, **(param or {}),
+    }  # fmt: skip
+    return Part(name, "spark-llm", inputs, outputs or {"output": "string"}, known, retry)
+
+
+def thinker(name: str, template: str = "", **inputs: Any) -> Part:
+    return llm(name, template, outputs={"output": "string", "REASONING_CONTENT": "string"}, **inputs)
+
+
+def message(name: str, template: str, *, streamed: bool = True, **inputs: Any) -> Part:
+    return Part(name, "message", inputs, {}, {"template": template, "streamOutput": streamed})
+
+
+def joiner(name: str, prompt: str = "", *, separator: str | None = None, outputs: Json | None = None, **inputs: Any) -> Part:
+    if separator is not None:
+        split = {"type": "array", "items": {"type": "string"}}
+        return Part(name, "text-joiner", inputs, outputs or {"output": split}, {"mode": 1, "separator": separator})
+    return Part(name, "text-joiner", inputs, outputs or {"output": "string"}, {"mode": 0, "prompt": prompt})
+
+
+def end(template: str | None = None, *, name: str = "end", reasoning: str = "", streamed: bool = True, **inputs: Any) -> Part:
+    mode = {"outputMode": 0 if template is None else 1, "template": template or "", "reasoningTemplate": reasoning, "streamOutput": streamed}
+    return Part(name, "node-end", inputs, {}, mode)
+
+
+def changed(part: Part, **more: Any) -> Part:
+    return replace(part, **more)
+
+
+def retry(strategy: int = 0, times: int = 0, *, timeout: float = 10, preset: Json | None = None, camel: bool = True) -> Json:
+    """`retryConfig`, in the console's spelling or the other one."""
+    names = ("shouldRetry", "maxRetries", "errorStrategy", "customOutput")
+    if not camel:
+        names = ("should_retry", "max_retries", "error_strategy", "custom_output")
+    return {"timeout": timeout, **dict(zip(names, (True, times, strategy, preset or {}), strict=True))}
+
+
+def flow(*parts: Part, edges: str) -> Json:
+    """The whole document."""
+    ids = {part.name: part.id for part in parts}
+    return {"id": "1", "name": "a flow", "data": {"nodes": [_node(part, ids) for part in parts], "edges": list(_edges(edges, ids))}}
+
+
+def _node(part: Part, ids: dict[str, str]) -> Json:
+    data: Json = {
+        "nodeMeta": {"nodeType": part.kind, "aliasName": part.name},
+        "inputs": [{"id": f"in-{name}", "name": name, "schema": _input(value, ids)} for name, value in part.inputs.items()],
+        "outputs": [
+            {"id": f"out-{name}", "name": name, "required": name in part.required, "schema": schema_of(schema)}
+            for name, schema in part.outputs.items()
+        ],
+        "nodeParam": part.param,
+    }
+    if part.retry is not None:
+        data["retryConfig"] = part.retry
+    return {"id": part.id, "data": data}
+
+
+def schema_of(schema: Any) -> Json:
+    return {"type": schema} if isinstance(schema, str) else schema
+
+
+def _input(value: Any, ids: dict[str, str]) -> Json:
+    if isinstance(value, At):
+        name, _, output = value.text.partition(".")
+        return {"type": "string", "value": {"type": "ref", "content": {"nodeId": ids.get(name, name), "name": output}}}
+    type_, content = value if isinstance(value, tuple) else ("string", value)
+    return {"type": type_, "value": {"type": "literal", "content": content}}
+
+
+def _edges(ways: str, ids: dict[str, str]) -> Any:
+    for way in ways.split(";"):
+        steps = way.split()
+        for before, arrow, after in zip(steps[::2], steps[1::2], steps[2::2], strict=False):
+            for source in before.split(","):
+                for target in after.split(","):
+                    yield {"sourceNodeId": ids.get(source, source), "targetNodeId": ids.get(target, target), "sourceHandle": _handle(arrow)}
+
+
+def _handle(arrow: str) -> str:
+    return {">": "", "!>": "intent_chain|fail_one_of::1"}.get(arrow, arrow[1:-2])
