@@ -39,6 +39,15 @@ class Commander:
 
     async def submit(self, command: Command, *, stream: str, slot: int, app: str, actor: str) -> Accepted:
         """Append and wait, at most `write_wait_s`. Raises `Refusal`, `NotReady` (it may still happen), `Closed`."""
+        return self._granted(await self._answer(command, stream=stream, slot=slot, app=app, actor=actor))
+
+    async def change(self, command: Command, *, stream: str, slot: int, app: str, actor: str) -> Accepted:
+        """`submit`, and wait until the rows show what became of it, so that every later request sees it."""
+        accepted = await self._answer(command, stream=stream, slot=slot, app=app, actor=actor)
+        await self._rows.wait(accepted.partition, accepted.offset, self._world.settings.write_wait_s)
+        return self._granted(accepted)
+
+    async def _answer(self, command: Command, *, stream: str, slot: int, app: str, actor: str) -> Accepted:
         partition = self._tails.partition(slot)
         limit = self._world.settings.write_wait_s
         meta = Meta(new_id(), command.type, command.version, stream, self._world.clock.now(), SOURCE, app=app, actor=actor)
@@ -51,17 +60,13 @@ class Commander:
                         with attempt:
                             await self._world.log.append(COMMANDS, partition, [record])
                     self._world.metrics.commands_appended.labels(command.type).inc()
-                    accepted = await answer
+                    return await answer
         except TimeoutError:
             raise NotReady(f"no answer to {command.type} came within {limit:g} s; it may still happen") from None
+
+    def _granted(self, accepted: Accepted) -> Accepted:
         data = accepted.envelope.data
         if isinstance(data, CommandRefused):
-            self._world.metrics.commands_refused.labels(command.type).inc()
+            self._world.metrics.commands_refused.labels(data.wished).inc()
             raise Refusal(data.code, data.message)
-        return accepted
-
-    async def change(self, command: Command, *, stream: str, slot: int, app: str, actor: str) -> Accepted:
-        """`submit`, and wait until the rows show it, so that every later request sees it."""
-        accepted = await self.submit(command, stream=stream, slot=slot, app=app, actor=actor)
-        await self._rows.wait(accepted.partition, accepted.offset, self._world.settings.write_wait_s)
         return accepted

@@ -1,18 +1,18 @@
 """The errors of the outside world, in our words. Adapters translate driver errors into these, once.
 
-    ProzessError
-    ├── Refused            start-up cannot go on: one sentence, exit code 2
-    │   ├── LogInUse       another process holds the embedded log
-    │   └── TopicMismatch  a topic is not as it must be
-    ├── LogError
-    │   ├── Unreachable    the log does not answer now; try again
-    │   ├── AppendFailed   a batch may or may not be in the log; its appender is closed for good
-    │   ├── TooLarge       the batch is larger than the topic's limit; nothing was written
-    │   ├── NotMember      the group gave the partition to somebody else
-    │   └── HistoryLost    the log no longer has the place that was asked for
-    ├── BlobMissing
-    ├── SecretMissing
-    └── NotReady           rows did not reach a position in time
+ProzessError
+├── Refused            start-up cannot go on: one sentence, exit code 2
+│   ├── LogInUse       another process holds the embedded log
+│   └── TopicMismatch  a topic is not as it must be
+├── LogError
+│   ├── Unreachable    the log does not answer now; try again
+│   ├── AppendFailed   a batch may or may not be in the log; its appender is closed for good
+│   ├── TooLarge       the batch is larger than the topic's limit; nothing was written
+│   ├── NotMember      the group gave the partition to somebody else
+│   └── HistoryLost    the log no longer has the place that was asked for
+├── BlobMissing
+├── SecretMissing
+└── NotReady           rows did not reach a position in time
 """
 
 

@@ -24,6 +24,31 @@ _FOR_EVER_MS = 10**12
 _log = logging.getLogger(__name__)
 
 
+async def commit_in(consumer: Any, group: str, topic: str, partition: int, offset: int) -> None:
+    """Commit in the newest generation, in the consumer's own loop. Raises `NotMember`, `Unreachable`."""
+    try:
+        async with asyncio.timeout(REQUEST_S):
+            await consumer.commit({TopicPartition(topic, partition): offset})
+    except (driver.CommitFailedError, driver.IllegalStateError):
+        raise NotMember(f"partition {partition} is not this member's in group {group}") from None
+    except (driver.KafkaError, OSError, TimeoutError) as wrong:
+        raise Unreachable(f"group {group} does not answer: {wrong}") from None
+
+
+async def committed_in(consumer: Any, group: str, topic: str, partition: int) -> int | None:
+    """The group's mark, asked in the consumer's own loop. Raises `Unreachable`."""
+    try:
+        async with asyncio.timeout(REQUEST_S):
+            return await consumer.committed(TopicPartition(topic, partition))
+    except (driver.KafkaError, OSError, TimeoutError) as wrong:
+        raise Unreachable(f"group {group} does not answer: {wrong}") from None
+
+
+async def confirm_in(consumer: Any, group: str, topic: str, partition: int) -> None:
+    """Commit the mark that is there. Raises `NotMember`, `Unreachable`."""
+    await commit_in(consumer, group, topic, partition, await committed_in(consumer, group, topic, partition) or 0)
+
+
 class KafkaMember(ConsumerRebalanceListener):
     """See `services.kit.log.Member`. Every rebalance takes all and gives anew, as Kafka's eager protocol does."""
 
@@ -60,13 +85,7 @@ class KafkaMember(ConsumerRebalanceListener):
     async def commit(self, partition: int, offset: int) -> None:
         """See `Member.commit`. Raises `Unreachable` too, when nobody answers."""
         self._check(partition)
-        try:
-            async with asyncio.timeout(REQUEST_S):
-                await self._consumer.commit({TopicPartition(self._topic, partition): offset})
-        except (driver.CommitFailedError, driver.IllegalStateError):
-            raise self._not_member(partition) from None
-        except (driver.KafkaError, OSError, TimeoutError) as wrong:
-            raise Unreachable(f"group {self._group} does not answer: {wrong}") from None
+        await commit_in(self._consumer, self._group, self._topic, partition, offset)
         self._check(partition)
         self._marks[partition] = offset
 
@@ -74,11 +93,7 @@ class KafkaMember(ConsumerRebalanceListener):
         """See `Member.committed`. Raises `Unreachable`."""
         if self._consumer is None:
             raise self._not_member(partition)
-        try:
-            async with asyncio.timeout(REQUEST_S):
-                return await self._consumer.committed(TopicPartition(self._topic, partition))
-        except (driver.KafkaError, OSError, TimeoutError) as wrong:
-            raise Unreachable(f"group {self._group} does not answer: {wrong}") from None
+        return await committed_in(self._consumer, self._group, self._topic, partition)
 
     async def leave(self) -> None:
         """See `Member.leave`."""

@@ -23,6 +23,10 @@ class Commands(Protocol):
         """The next commands in order, with what to call when their events are in the log."""
         ...
 
+    async def close(self) -> None:
+        """Stop reading."""
+        ...
+
 
 class TailedCommands:
     """Commands by a tail of one's own: what the embedded log needs. Nothing is acknowledged, the log is the offset."""

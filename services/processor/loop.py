@@ -4,15 +4,16 @@ In come assignments and revocations; each partition's owner runs until it is tak
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 
 import structlog
 
 from events import topics
 from services.kit.errors import NotMember
-from services.kit.log import Assigned, Member
+from services.kit.log import Assigned, Revoked
 from services.kit.world import World
-from services.processor.commands import TailedCommands
+from services.processor.commands import Commands, TailedCommands
 from services.processor.definitions import Definitions
 from services.processor.effects import effect_world
 from services.processor.owner import Tools, own
@@ -21,18 +22,34 @@ GROUP = "prozess-processor"
 _log = structlog.get_logger(__name__)
 
 
+class Membership(Protocol):
+    """What a host needs of `services.kit.log.Member`."""
+
+    def changes(self) -> AsyncIterator[Assigned | Revoked]:
+        """See `Member.changes`."""
+        ...
+
+    async def confirm(self, partition: int) -> None:
+        """See `Member.confirm`."""
+        ...
+
+
 async def run(world: World, stop: asyncio.Event) -> None:
     """Own what the group gives until `stop` is set. Raises what ends an owner for good (an event that cannot be read)."""
     member = await world.log.join(GROUP, topics.COMMANDS)
     try:
-        async with effect_world(world) as effects:
-            tools = Tools(effects, Definitions(world.database))
-            await _serve(world, tools, member, stop)
+        await serve(world, member, lambda partition: TailedCommands(world.log, partition), stop)
     finally:
         await member.leave()
 
 
-async def _serve(world: World, tools: Tools, member: Member, stop: asyncio.Event) -> None:
+async def serve(world: World, member: Membership, commands: Callable[[int], Commands], stop: asyncio.Event) -> None:
+    """Own what the member is given, with commands from there, until `stop` is set."""
+    async with effect_world(world) as effects:
+        await _serve(world, Tools(effects, Definitions(world.database)), member, commands, stop)
+
+
+async def _serve(world: World, tools: Tools, member: Membership, commands: Callable[[int], Commands], stop: asyncio.Event) -> None:
     owners: dict[int, asyncio.Task[None]] = {}
     changes = member.changes()
     stopping = asyncio.ensure_future(stop.wait())
@@ -47,7 +64,9 @@ async def _serve(world: World, tools: Tools, member: Member, stop: asyncio.Event
                 changing = asyncio.ensure_future(anext(changes))
                 if isinstance(change, Assigned):
                     for partition in change.partitions - owners.keys():
-                        owners[partition] = asyncio.create_task(_own(world, tools, member, partition), name=f"owner {partition}")
+                        owners[partition] = asyncio.create_task(
+                            _own(world, tools, member, partition, commands(partition)), name=f"owner {partition}"
+                        )
                 else:
                     await _end([owners.pop(partition) for partition in change.partitions if partition in owners])
     finally:
@@ -57,8 +76,7 @@ async def _serve(world: World, tools: Tools, member: Member, stop: asyncio.Event
         await _end([*owners.values()])
 
 
-async def _own(world: World, tools: Tools, member: Member, partition: int) -> None:
-    commands = TailedCommands(world.log, partition)
+async def _own(world: World, tools: Tools, member: Membership, partition: int, commands: Commands) -> None:
     try:
         await own(world, tools, partition, commands, lambda: member.confirm(partition))
     finally:

@@ -111,7 +111,7 @@ class Partition:
         """Do it; while the database or the log does not answer, again. A commit of unknown fate shows as `Fenced` the second time."""
         again = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(_is_away),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=_LONGEST_PAUSE_S),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.1, max=_LONGEST_PAUSE_S),
             before_sleep=self._say,
             reraise=True,
         )

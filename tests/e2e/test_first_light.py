@@ -15,7 +15,7 @@ import pytest
 from services.dev import demo
 from services.kit.assemble import open_world
 from services.kit.settings import Settings
-from tests.support.flows import answering
+from tests.support.flows import at, end, flow, llm, start
 from tests.support.model_server import ModelServer, model
 from tests.support.programs import Programs
 
@@ -26,11 +26,11 @@ HEADERS = {"Authorization": f"Bearer {demo.KEY}:{demo.SECRET}"}
 
 
 @pytest.fixture
-def environment(kafka: str, postgres_url: str, topic_prefix: str, tmp_path: Path) -> dict[str, str]:
+def environment(kafka: str, postgres_url: str, tmp_path: Path) -> dict[str, str]:
     return {
         "PROZESS_KAFKA": kafka,
         "PROZESS_DATABASE": postgres_url,
-        "PROZESS_TOPIC_PREFIX": topic_prefix,
+        "PROZESS_TOPIC_PREFIX": f"{tmp_path.name}.",
         "PROZESS_PARTITIONS": "2",
         "PROZESS_DURABILITY": "single",
         "PROZESS_DATA": str(tmp_path / "data"),
@@ -68,8 +68,8 @@ class Reader:
         self.words: list[str] = []
         self.ended: dict[str, Any] | None = None
 
-    async def chat(self, flow: str, until: int, **more: Any) -> None:
-        body = {"flow_id": flow, "uid": "u-1", "chat_id": "c-1", "parameters": {"AGENT_USER_INPUT": "go"}, **more}
+    async def chat(self, flow_id: str, until: int, **more: Any) -> None:
+        body = {"flow_id": flow_id, "uid": "u-1", "chat_id": "c-1", "parameters": {"AGENT_USER_INPUT": "go"}, **more}
         async with self._client.stream("POST", "/workflow/v1/chat/completions", json=body) as answer:
             assert answer.status_code == httpx.codes.OK
             self.run = answer.headers["x-event-id"]
@@ -103,6 +103,16 @@ class Reader:
                 return
 
 
+def answering(url: str, name: str) -> dict[str, Any]:
+    """What was asked goes to the model, what it says goes out as it comes."""
+    return flow(
+        start(required=("AGENT_USER_INPUT",), AGENT_USER_INPUT="string"),
+        llm("say", "{{q}}", param={"model": name, "domain": name, "url": url, "apiKey": "any"}, q=at("start.AGENT_USER_INPUT")),
+        end("{{said}}", said=at("say.output")),
+        edges="start > say > end",
+    )
+
+
 async def deploy(client: httpx.AsyncClient, server: ModelServer, name: str) -> str:
     async def call(path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = (await client.post(path, json=body)).json()
@@ -111,10 +121,10 @@ async def deploy(client: httpx.AsyncClient, server: ModelServer, name: str) -> s
 
     document = answering(server.url, name)
     added = await call("/workflow/v1/protocol/add", {"name": "first light", "app_id": demo.APP, "status": 0, "data": document})
-    flow: str = added["data"]["flow_id"]
-    await call("/workflow/v1/publish", {"flow_id": flow, "release_status": 1, "plat": 1})
-    await call("/workflow/v1/auth", {"flow_id": flow, "app_id": demo.APP})
-    return flow
+    flow_id: str = added["data"]["flow_id"]
+    await call("/workflow/v1/publish", {"flow_id": flow_id, "release_status": 1, "plat": 1})
+    await call("/workflow/v1/auth", {"flow_id": flow_id, "app_id": demo.APP})
+    return flow_id
 
 
 async def assert_the_record_shows_the_run(client: httpx.AsyncClient, run: str) -> list[str]:
@@ -135,10 +145,10 @@ async def assert_the_record_shows_the_run(client: httpx.AsyncClient, run: str) -
 async def test_the_processor_is_killed_while_the_answer_streams_and_nothing_is_missing_or_twice(
     client: httpx.AsyncClient, programs: Programs, model_server: ModelServer
 ) -> None:
-    flow = await deploy(client, model_server, model("say", text=TEXT, hold=1, prefill=1, key="killed-processor"))
+    flow_id = await deploy(client, model_server, model("say", text=TEXT, hold=1, prefill=1, key="killed-processor"))
     reader = Reader(client)
     model_server.release("killed-processor", 5)
-    await reader.chat(flow, until=5)
+    await reader.chat(flow_id, until=5)
     programs.kill("processor")
     model_server.wait_aborted("killed-processor")
     programs.start("processor")
@@ -154,10 +164,10 @@ async def test_the_processor_is_killed_while_the_answer_streams_and_nothing_is_m
 async def test_the_api_is_killed_while_the_answer_streams_and_the_run_goes_on(
     client: httpx.AsyncClient, programs: Programs, model_server: ModelServer
 ) -> None:
-    flow = await deploy(client, model_server, model("say", text=TEXT, hold=1, key="killed-api"))
+    flow_id = await deploy(client, model_server, model("say", text=TEXT, hold=1, key="killed-api"))
     reader = Reader(client)
     model_server.release("killed-api", 5)
-    await reader.chat(flow, until=5)
+    await reader.chat(flow_id, until=5)
     programs.kill("api")
     model_server.release("killed-api", len(WORDS))
     programs.start("api")
@@ -170,10 +180,10 @@ async def test_the_api_is_killed_while_the_answer_streams_and_the_run_goes_on(
 async def test_the_projector_is_killed_while_the_answer_streams_and_the_history_is_whole(
     client: httpx.AsyncClient, programs: Programs, model_server: ModelServer
 ) -> None:
-    flow = await deploy(client, model_server, model("say", text=TEXT, hold=1, key="killed-projector"))
+    flow_id = await deploy(client, model_server, model("say", text=TEXT, hold=1, key="killed-projector"))
     reader = Reader(client)
     model_server.release("killed-projector", 5)
-    await reader.chat(flow, until=5)
+    await reader.chat(flow_id, until=5)
     programs.kill("projector")
     model_server.release("killed-projector", len(WORDS))
     await reader.come_back(until=20)

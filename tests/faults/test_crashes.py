@@ -21,19 +21,16 @@ CRASHES = [
     ("fold", 2),
     ("confirm", 1),
     ("claim", 1),
-    *((step, nth) for step in ("append", "acknowledge") for nth in range(1, BATCHES + 1)),
-    *(("decide", nth) for nth in range(1, BATCHES)),
-    *(("read back", nth) for nth in range(1, BATCHES)),
+    *(("append", nth) for nth in range(1, BATCHES + 1)),
+    *((step, nth) for step in ("decide", "acknowledge", "read back") for nth in range(1, BATCHES)),
 ]
 
 
 def _paced(faults: Faults, *, continues: bool) -> Script:
     """One word, one batch: so that a crash can come between any two."""
-    known = {"batches": 0}
 
     async def acknowledged() -> None:
-        await faults.next_acknowledged(known["batches"])
-        known["batches"] = faults.acknowledged
+        await faults.next_acknowledged(faults.acknowledged)
 
     return Script(*WORDS, continues=continues, pace=acknowledged)
 

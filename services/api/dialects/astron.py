@@ -5,7 +5,7 @@ no clock and no IO, so a replay gives the same bytes. Pings, which a clock decid
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import JsonValue
 
