@@ -54,6 +54,19 @@ class Checkpoint:
     positions: dict[str, int] = field(default_factory=dict[str, int])
 
 
+def misfit(start: Checkpoint, topic: str, before: StoredRecord | None) -> str:
+    """Why a checkpoint must not be gone on from in this topic ("" = it may). `before` is the record ahead of its offset, if there is one."""
+    if start.topic != topic:
+        return f"it was made from another topic ({start.topic}, and this is {topic})"
+    if start.offset == 0:
+        return ""
+    if before is None or before.offset != start.offset - 1:
+        return f"the log does not have offset {start.offset - 1}, up to which it goes"
+    if meta_of(before.record).id != start.last:
+        return f"the log has another record at offset {start.offset - 1} than it says"
+    return ""
+
+
 class Acceptance:
     """The fold. `step` takes the next record; `checkpoint()` says where it stands."""
 

@@ -9,10 +9,14 @@ from events.envelope import Event, Fact, Value
 
 
 class Key(Value):
-    """A key pair. The secret is known only as a salted hash (scrypt, in the text form `salt$hash`, both hexadecimal)."""
+    """A key pair. The secret is known as a salted hash (scrypt, in the text form `salt$hash`, both hexadecimal).
+
+    `secret_ref` refers to the sealed secret itself, for doors where callers sign instead of showing it; absent: none of those.
+    """
 
     key: str
     secret_hash: str
+    secret_ref: str | None = None
 
 
 class AppTerms(Fact):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import pydantic
 from pydantic_core import from_json
 
-from events import app, commands, delta, flow, node, ownership, refusal, run
+from events import app, bot, commands, delta, flow, node, ownership, refusal, run
 from events.envelope import Command, Damaged, Envelope, Event, Fact, Meta, Record, meta_of
 from events.upcasters import upcast
 
@@ -27,6 +27,7 @@ EVENTS: tuple[type[Event], ...] = (
     node.NodeSkipped,
     node.ModelCalled,
     node.ModelResponded,
+    node.ContextRetrieved,
     node.OutputOpened,
     node.OutputReleased,
     node.OutputClosed,
@@ -38,6 +39,8 @@ EVENTS: tuple[type[Event], ...] = (
     flow.FlowBound,
     flow.FlowDeleted,
     app.AppRegistered,
+    bot.BotConfigured,
+    bot.BotRemoved,
     refusal.CommandRefused,
     refusal.CommandRepeated,
 )
@@ -50,6 +53,9 @@ COMMANDS: tuple[type[Command], ...] = (
     commands.BindFlow,
     commands.DeleteFlow,
     commands.RegisterApp,
+    commands.CreateBot,
+    commands.ReviseBot,
+    commands.RemoveBot,
 )
 
 

@@ -6,6 +6,7 @@ These names are the storage format of the commands topic.
 from typing import ClassVar
 
 from events.app import AppTerms
+from events.bot import BotTerms
 from events.envelope import Command
 from events.flow import Document
 from events.run import RunTerms
@@ -78,6 +79,26 @@ class DeleteFlow(Command):
 
     type: ClassVar[str] = "flow.delete"
     flow: str
+    app: str
+
+
+class CreateBot(BotTerms, Command):
+    """Configure a bot that is not there yet."""
+
+    type: ClassVar[str] = "bot.create"
+
+
+class ReviseBot(BotTerms, Command):
+    """Configure a bot anew."""
+
+    type: ClassVar[str] = "bot.revise"
+
+
+class RemoveBot(Command):
+    """Remove the bot; only its own app may."""
+
+    type: ClassVar[str] = "bot.remove"
+    bot: str
     app: str
 
 

@@ -117,6 +117,31 @@ class ModelResponded(NodeEvent):
     problem: Problem | None = None
 
 
+class PassageAt(Value):
+    """Where a passage stands: the file inside its source, first and last line from 1."""
+
+    path: str
+    first: int
+    last: int
+
+
+class ContextRetrieved(NodeEvent):
+    """Evidence: what was looked up for a prompt. No words of it, only where they stand and the SHA-256 of them all.
+
+    `source` is named without credentials, `revision` is a digest of everything that was read (a commit for a clone),
+    `skipped` counts files that are too large or no text.
+    """
+
+    type: ClassVar[str] = "context.retrieved"
+    source: str
+    revision: str
+    files: int
+    skipped: int
+    passages: tuple[PassageAt, ...]
+    digest: str
+    duration_ms: int
+
+
 class OutputOpened(NodeEvent):
     """An output node (message, end) has the floor: from here on its text is shown."""
 

@@ -31,7 +31,8 @@ class Turn(Value):
 class RunTerms(Fact):
     """What is wished of a run, and what was accepted: the pinned definition by hash, the parameters, the history.
 
-    `subject` names whose words these are; `surface` is the dialect that asked (astron, agent, openai, …).
+    `subject` names whose words these are; `surface` is the dialect that asked (astron, agent, openai, …). `document` is the
+    definition itself where no flow has it (a chat with a model, a bot); its secrets are references.
     """
 
     run: str
@@ -41,6 +42,7 @@ class RunTerms(Fact):
     flow: str
     flow_version: str = ""
     definition: str
+    document: dict[str, JsonValue] | None = None
     mode: Mode
     surface: str
     stream: bool

@@ -26,6 +26,10 @@ def app_stream(app: str) -> str:
     return f"app-{app}"
 
 
+def bot_stream(bot: str) -> str:
+    return f"bot-{bot}"
+
+
 def refusals_stream(app: str) -> str:
     return f"refusals-{app}"
 

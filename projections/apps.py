@@ -33,6 +33,7 @@ app_keys = sa.Table(
     sa.Column("app", Text, primary_key=True),
     sa.Column("key", Text, primary_key=True),
     sa.Column("secret_hash", Text, nullable=False),
+    sa.Column("secret_ref", Text),
     sa.Index(None, "key"),
 )
 
@@ -87,6 +88,12 @@ async def holders(connection: AsyncConnection, key: str) -> list[KeyHolder]:
     return [KeyHolder(App(**{k: v for k, v in row.items() if k != "secret_hash"}), row["secret_hash"]) for row in rows]
 
 
+async def sealed(connection: AsyncConnection, app: str) -> list[str]:
+    """References to the secrets of the app's keys, as far as they were kept."""
+    wanted = sa.select(app_keys.c.secret_ref).where(app_keys.c.app == app, app_keys.c.secret_ref.is_not(None)).order_by(app_keys.c.key)
+    return list((await connection.execute(wanted)).scalars())
+
+
 async def listing(connection: AsyncConnection) -> list[App]:
     """All apps by name."""
     return [App(**row) for row in mappings(await connection.execute(sa.select(apps).order_by(apps.c.app)))]
@@ -102,4 +109,4 @@ def _row(event: Accepted) -> Row:
 def _keys(event: Accepted) -> list[Row]:
     data = event.envelope.data
     assert isinstance(data, AppRegistered)
-    return [{"app": data.app, "key": key.key, "secret_hash": key.secret_hash} for key in data.keys]
+    return [{"app": data.app, **key.model_dump()} for key in data.keys]

@@ -1,8 +1,8 @@
 """Which flows are there, what do their releases run, and who may start them?
 
 In come the events of flow streams; out go the draft and the release of each flow, its versions, the apps that are bound
-to it, and the definitions by hash. The rules of the release bits are those of the running original, except that a
-release for the API alone can be called.
+to it, and the definitions by hash (those that runs brought along as well). The rules of the release bits are those of
+the running original, except that a release for the API alone can be called.
 """
 
 import re
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.acceptance import Accepted
 from events.flow import FlowBound, FlowDeleted, FlowDrafted, FlowPublished, FlowRevised, FlowTakenOff
+from events.run import RunStarted
 from projections.schema import Json, Row, Text, Whole, cursor_of, insert_new, mappings, metadata, parts_of, store, upsert
 
 UNVERSIONED = "-1"
@@ -130,6 +131,7 @@ FlowEvent = FlowDrafted | FlowRevised | FlowPublished | FlowTakenOff | FlowBound
 
 def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     """Rows of what happened to flows."""
+    insert_new(connection, definitions, _documents(events))
     told = [(event, event.envelope.data) for event in events if isinstance(event.envelope.data, FlowEvent)]
     if not told:
         return
@@ -137,12 +139,9 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     rows = {row["flow"]: dict(row) for row in mappings(connection.execute(sa.select(flows).where(flows.c.flow.in_(names))))}
     versions: dict[tuple[str, str], Row] = {}
     bindings: dict[tuple[str, str], Row] = {}
-    documents: dict[str, Row] = {}
     changed: dict[str, Row] = {}
     for event, data in told:
         flow = _flow_of(event)
-        if isinstance(data, FlowDrafted | FlowRevised | FlowPublished) and data.definition and data.document is not None:
-            documents[data.definition] = {"hash": data.definition, "document": data.document}
         if isinstance(data, FlowBound):
             bindings[flow, data.app] = {"flow": flow, "app": data.app, "status": 1, "position": event.position}
         if isinstance(data, FlowPublished) and data.flow_version:
@@ -153,7 +152,15 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     store(connection, flows, changed.values())
     upsert(connection, flow_versions, [versions[key] for key in sorted(versions)])
     upsert(connection, flow_bindings, [bindings[key] for key in sorted(bindings)])
-    insert_new(connection, definitions, [documents[key] for key in sorted(documents)])
+
+
+def _documents(events: Sequence[Accepted]) -> list[Row]:
+    found: dict[str, Row] = {}
+    for event in events:
+        data = event.envelope.data
+        if isinstance(data, FlowDrafted | FlowRevised | FlowPublished | RunStarted) and data.definition and data.document is not None:
+            found[data.definition] = {"hash": data.definition, "document": data.document}
+    return [found[hash_] for hash_ in sorted(found)]
 
 
 def _flow_of(event: Accepted) -> str:
@@ -240,6 +247,14 @@ async def page(connection: AsyncConnection, app: str | None = None, cursor: str 
     rows = mappings(await connection.execute(wanted.order_by(flows.c.created.desc(), flows.c.flow.desc()).limit(limit + 1)))
     found = [Flow(**row) for row in rows[:limit]]
     return FlowPage(found, cursor_of(found[-1].created, found[-1].flow) if len(rows) > limit else None)
+
+
+async def runnable(connection: AsyncConnection, app: str, limit: int = 1000) -> list[Flow]:
+    """The flows that an app may start: bound, published, with content; newest first."""
+    bound_to = sa.select(flow_bindings.c.flow).where(flow_bindings.c.app == app, flow_bindings.c.status == 1)
+    wanted = sa.select(flows).where(flows.c.flow.in_(bound_to), flows.c.is_deleted.is_(False), flows.c.release.is_not(None))
+    rows = mappings(await connection.execute(wanted.order_by(flows.c.created.desc(), flows.c.flow.desc()).limit(limit)))
+    return [Flow(**row) for row in rows if is_callable(row["release_status"])]
 
 
 async def versions(connection: AsyncConnection, flow: str) -> list[str]:

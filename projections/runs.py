@@ -114,7 +114,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
 def _change(event: Accepted) -> Row | None:
     data = event.envelope.data
     if isinstance(data, RunStarted):
-        said = data.model_dump(exclude={"parameters", "history", "ext", "idempotency_key"})
+        said = data.model_dump(exclude={"document", "parameters", "history", "ext", "idempotency_key"})
         return {**said, "status": "running", "started": event.meta.time}
     if isinstance(data, RunCompleted):
         return {"status": "completed", "finished": event.meta.time, "code": 0, "usage": data.usage.model_dump()}

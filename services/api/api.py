@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -10,13 +10,16 @@ from fastapi.routing import APIRoute
 from pydantic_core import from_json
 from starlette.requests import Request as Plain
 from starlette.types import Receive, Scope
+from starlette.websockets import WebSocket
 
 from services.api.commander import Commander
 from services.api.follow import Followers
 from services.api.history import History
 from services.api.identity import Caller, Identity
 from services.api.problems import Problems, Refusal
+from services.api.signing import Signatures
 from services.api.tail import Tails
+from services.kit.models.listing import OwnModels
 from services.kit.rows import Rows
 from services.kit.world import World
 
@@ -33,6 +36,10 @@ class Api:
     commander: Commander
     identity: Identity
     problems: Problems
+    models: OwnModels
+    signatures: Signatures
+    sockets: set[WebSocket] = field(default_factory=set[WebSocket])
+    """Those of document 001 that are open."""
 
     @classmethod
     def of(cls, world: World) -> "Api":
@@ -48,6 +55,8 @@ class Api:
             commander=Commander(world, tails),
             identity=Identity(world),
             problems=Problems(world.clock),
+            models=OwnModels(world.settings),
+            signatures=Signatures(world),
         )
 
     async def close(self) -> None:

@@ -15,16 +15,30 @@ class HistoryItem(BaseModel):
 
 
 class Chat(BaseModel):
-    """The body of both chat routes. Keys that are not listed are ignored."""
+    """The body of both chat routes. Keys that are not listed are ignored.
+
+    A client library of OpenAI sends `messages` as well; they are not read, but such a client gets its answer as it expects it.
+    """
 
     flow_id: str = Field(description="Decimal id of the flow.")
     uid: str = Field("", max_length=40, description="Your end user.")
     stream: bool = Field(True, description="Frames as they come, or one answer.")
+    messages: list[JsonValue] | None = Field(None, description="Of an OpenAI client: not read, then `stream` is false unless it is given.")
     ext: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
     parameters: dict[str, JsonValue] = Field(description="Values of the start node's outputs.")
     chat_id: str = Field("", max_length=128)
     history: list[HistoryItem] = Field(default_factory=list[HistoryItem])
     version: str = Field("", max_length=128, description="A published version; empty: the highest.")
+
+    @property
+    def of_openai(self) -> bool:
+        """Whether a client library of OpenAI sent this."""
+        return self.messages is not None
+
+    @property
+    def streams(self) -> bool:
+        """Whether frames are wanted."""
+        return self.stream and ("stream" in self.model_fields_set or not self.of_openai)
 
 
 class Answer(BaseModel):

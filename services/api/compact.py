@@ -8,6 +8,10 @@ def compact(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
+DONE = b"data: [DONE]\n\n"
+"""What closes a stream of chunks."""
+
+
 def record(value: object) -> bytes:
     """One SSE record that is only data."""
     return b"data: " + compact(value) + b"\n\n"

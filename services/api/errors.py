@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,26 @@ _ROWS = """
 23803 QUESTION_ANSWER_HANDLER_RESPONSE_ERROR The answer could not be understood
 23900 EVENT_REGISTRY_NOT_FOUND_ERROR The event is unknown, expired or not paused | 003=1003
 23901 EVENT_BUSY_ERROR The event is being resumed by another request
+40001 BOT_CONFIG_GET_ERROR The bot's configuration cannot be read
+40002 REQUEST_VALIDATION_ERROR The request is not as it must be | 001=1001
+40003 BOT_CONFIG_INVALID_ERROR The bot's configuration is invalid
+40004 FLOW_REQUEST_ERROR The flow did not answer
+40005 LINK_REQUEST_ERROR The tool platform did not answer
+40006 API_MESSAGE_ERROR The message of the interface is wrong
+40022 REASONING_FORMAT_ERROR The model's reasoning has the wrong form
+40023 TOOL_PROTOCOL_ERROR The tool's protocol cannot be fetched
+40024 TOOL_RUN_ERROR The tool failed
+40025 KNOWLEDGE_QUERY_ERROR The knowledge base did not answer
+40026 MCP_PROTOCOL_ERROR The MCP server's protocol cannot be fetched
+40027 MCP_RUN_ERROR The MCP tool failed
+40028 WORKFLOW_TOOL_ERROR The flow failed as a tool | 001=1004
+40029 MODEL_CALL_ERROR The model's call failed
+40040 APP_AUTH_ERROR The application or its key is not right | 001=1002
+40050 BOT_CONFIG_ADD_ERROR Creating the bot failed
+40051 BOT_CONFIG_DELETE_ERROR Removing the bot failed
+40052 BOT_CONFIG_UPDATE_ERROR Changing the bot failed
+40053 BOT_CONFIG_EXISTS_ERROR The bot exists
+40500 AGENT_INTERNAL_ERROR The agent failed | 001=1006
 """
 
 
@@ -138,16 +158,24 @@ def _entry(row: str) -> Entry:
     return Entry(symbol, int(code), message, {document: int(number) for document, _, number in pairs})
 
 
-TABLE: Mapping[int, Entry] = {entry.code: entry for entry in map(_entry, _ROWS.strip().splitlines())}
+AGENTS = 20_000
+"""What lies between a model's error in a workflow (203xx) and the same error in an agent (403xx)."""
+_BASIC: Mapping[int, Entry] = {entry.code: entry for entry in map(_entry, _ROWS.strip().splitlines())}
+_OF_AGENTS = [
+    replace(entry, code=code + AGENTS, symbol=f"AGENT_{entry.symbol}", documents={})
+    for code, entry in _BASIC.items()
+    if code in {20301, 20303} or 20350 <= code <= 20376
+]
+TABLE: Mapping[int, Entry] = {**_BASIC, **{entry.code: entry for entry in _OF_AGENTS}}
 
 
 def named(code: int) -> dict[str, str | int]:
-    """What an error answer says beside its code: `symbol`, and `doc_code` where a document gives one (003 before 000)."""
+    """What an error answer says beside its code: `symbol`, and `doc_code` where a document gives one (003 before 000 before 001)."""
     entry = TABLE.get(code)
     if entry is None:
         return {}
     said: dict[str, str | int] = {"symbol": entry.symbol}
-    for document in ("003", "000"):
+    for document in ("003", "000", "001"):
         if document in entry.documents:
             return {**said, "doc_code": entry.documents[document]}
     return said

@@ -40,8 +40,14 @@ async def checked(document: Document, code: int) -> None:
 async def stored(secrets: Secrets, app: str, document: Document, code: int) -> Stored:
     """Check, then exchange keys for references of this app. Raises `Refusal`."""
     await checked(document, code)
+    clean = await without_keys(secrets, app, document, code)
+    return Stored(digest(clean), clean)
+
+
+async def without_keys(secrets: Secrets, app: str, document: Document, code: int, *, everywhere: bool = False) -> Document:
+    """The document with references of this app in place of keys. Raises `Refusal` with `code` for a reference of another app's."""
     references: dict[str, str] = {}
-    for value in secrets_in(document):
+    for value in secrets_in(document, everywhere=everywhere):
         if not is_reference(value):
             references[value] = await secrets.put(app, value)
             continue
@@ -49,8 +55,7 @@ async def stored(secrets: Secrets, app: str, document: Document, code: int) -> S
             await secrets.resolve(app, value)
         except SecretMissing:
             raise Refusal(code, "a secret reference in the document is not known to this app; send the key itself") from None
-    clean = replace_secrets(document, lambda value: references.get(value, value))
-    return Stored(digest(clean), clean)
+    return replace_secrets(document, lambda value: references.get(value, value), everywhere=everywhere)
 
 
 def row_text(flow: Flow, draft: Document | None, release: Document | None) -> str:

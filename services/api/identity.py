@@ -10,11 +10,11 @@ import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from projections import apps
 from services.api.problems import Refusal, path_of
-from services.api.surfaces import Surface, surface_of
+from services.api.surfaces import SPEAK_HTTP, surface_of
 from services.kit import passwords
 from services.kit.world import World
 
@@ -44,7 +44,7 @@ class Identity:
         self._verified: OrderedDict[bytes, None] = OrderedDict()
         self._hashing = asyncio.Semaphore(_AT_ONCE)
 
-    async def caller(self, request: Request) -> Caller:
+    async def caller(self, request: HTTPConnection) -> Caller:
         """The caller. Raises `Refusal`: 460 for nobody, 401 for a wrong key."""
         path = path_of(request)
         named = self._named(request)
@@ -56,7 +56,7 @@ class Identity:
             if named and named != holder.app:
                 raise Refusal(20000, f"Authorization and {HEADER} must name the same app", 401, {"WWW-Authenticate": "Bearer"})
             return Caller(holder.app, holder)
-        native = surface_of(path) is Surface.NATIVE
+        native = surface_of(path) in SPEAK_HTTP
         if not named:
             if native:
                 raise Refusal(20000, "Authorization: Bearer key:secret is needed", 401, {"WWW-Authenticate": "Bearer"})
@@ -67,7 +67,22 @@ class Identity:
             raise Refusal(20000, f"{HEADER}: there is no such app", 401)
         return Caller(named, known)
 
-    def _named(self, request: Request) -> str:
+    async def visitor(self, request: HTTPConnection) -> Caller:
+        """The caller, or the app for which callers on this machine act who name none. For the wiki's doors only. Raises as `caller`.
+
+        Whoever came through a proxy is not on this machine.
+        """
+        app = self._world.settings.anonymous_app
+        nameless = not any(name in request.headers for name in ("authorization", *_SPELLINGS, "forwarded", "x-forwarded-for"))
+        if not app or not nameless or not _is_loopback(request):
+            return await self.caller(request)
+        async with self._world.database.connect() as connection:
+            known = await apps.find(connection, app)
+        if known is None:
+            raise Refusal(20000, "anonymous_app: there is no such app", 401)
+        return Caller(app, known)
+
+    def _named(self, request: HTTPConnection) -> str:
         """The name in the header, if whoever sent it is trusted."""
         found = {value for spelling in _SPELLINGS for value in request.headers.getlist(spelling) if value}
         if not found or not self._is_trusted(request):
@@ -79,7 +94,7 @@ class Identity:
             raise Refusal(460, f"Parameter: header->{HEADER}, Error: String should have at most {_LONGEST} characters (string_too_long)")
         return name
 
-    def _is_trusted(self, request: Request) -> bool:
+    def _is_trusted(self, request: HTTPConnection) -> bool:
         try:
             address = ipaddress.ip_address(request.client.host if request.client else "")
         except ValueError:
@@ -110,3 +125,10 @@ class Identity:
             if len(self._verified) > _REMEMBERED:
                 self._verified.popitem(last=False)
         return fits
+
+
+def _is_loopback(request: HTTPConnection) -> bool:
+    try:
+        return ipaddress.ip_address(request.client.host if request.client else "").is_loopback
+    except ValueError:
+        return False

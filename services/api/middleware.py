@@ -9,7 +9,6 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +23,8 @@ _DRAINED = 8
 """How many times the limit of an oversized body is read and dropped, so that the client gets to read the answer."""
 
 
+_LISTENING = {"version": "3.0", "spec_version": "2.3"}
+"""The ASGI version in which streams end because they hear that the client is gone."""
 _BODY_S = 60
 """How long a body may take to arrive, in seconds."""
 
@@ -85,7 +86,7 @@ class Methods:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope.get("method")
         if scope["type"] == "http" and method == "HEAD":
-            await self._head({**scope, "method": "GET"}, send)
+            await self._head({**scope, "method": "GET", "asgi": _LISTENING}, send)
         elif scope["type"] == "http" and method == "OPTIONS":
             await self._options(scope, receive, send)
         else:
@@ -105,16 +106,12 @@ class Methods:
 
         async def head_only(message: Message) -> None:
             if answered.is_set():
-                raise OSError("only the head was asked for")
+                return
             await send(message if message["type"] == "http.response.start" else {"type": "http.response.body", "body": b""})
             if message["type"] != "http.response.start":
                 answered.set()
 
-        try:
-            await self._app(scope, receive, head_only)
-        except (ClientDisconnect, OSError):
-            if not answered.is_set():
-                raise
+        await self._app(scope, receive, head_only)
 
     async def _options(self, scope: Scope, receive: Receive, send: Send) -> None:
         replaced = False

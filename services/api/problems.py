@@ -1,27 +1,27 @@
 """From an error to the answer of the surface that was asked. The only place where errors become bytes.
 
-In come refusals, validation errors and what nobody foresaw; out go E1 to E4 at HTTP 200 on the workflow surfaces, HTTP
-statuses with `{"detail"}` on the native ones. Never a stack trace, a secret, or an echo of the input.
+In come refusals, validation errors and what nobody foresaw; each becomes one `Wrong`, and the dialect of the surface says
+it in its own words. Never a stack trace, a secret, or an echo of the input.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from fastapi.exceptions import RequestValidationError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
+from services.api import workflow_problems
 from services.api.compact import compact
-from services.api.dialects.astron import refused
-from services.api.errors import named
+from services.api.dialects import agent, assistant, deepwiki, native, openai
 from services.api.surfaces import CURRENT, Surface, surface_of
+from services.api.wrong import PARAM_ERROR, Fault, Voice, Wrong
 from services.kit.clock import Clock
 from services.kit.database import is_gone
 from services.kit.errors import AppendFailed, HistoryLost, NotReady, TooLarge, Unreachable
 from services.kit.ids import new_id
 
-PARAM_ERROR = 460
 _GENERIC = (
     (r"/protocol/add", 20102),
     (r"/protocol/get", 20209),
@@ -36,6 +36,18 @@ _GENERIC = (
     (r"(/debug)?/resume", 23900),
 )
 _NATIVE_STATUS = {460: 422, 20000: 401, 20001: 401, 20004: 403, 20201: 404, 23900: 409}
+_VOICES: Mapping[Surface, Voice] = {
+    Surface.CHAT: workflow_problems.problem,
+    Surface.WORKFLOW: workflow_problems.envelope_problem,
+    Surface.AGENT: agent.problem,
+    Surface.BOTS: agent.envelope_problem,
+    Surface.OPENAI: openai.problem,
+    Surface.ASSISTANT: assistant.problem,
+    Surface.WIKI: deepwiki.problem,
+    Surface.NATIVE: native.problem,
+}
+_TOLD = 20
+"""So many mistakes of one request are told."""
 _NOT_NOW = "the service cannot do this now; try again"
 
 
@@ -75,7 +87,9 @@ class Gone(Native):
 
 
 def generic(path: str) -> int:
-    """The code of a current workflow path for what has no code of its own."""
+    """The code of a current path for what has no code of its own."""
+    if surface_of(path) in {Surface.AGENT, Surface.BOTS}:
+        return agent.INTERNAL
     rest = path.removeprefix(CURRENT)
     return next((code for pattern, code in _GENERIC if re.fullmatch(pattern, rest)), 20805)
 
@@ -101,83 +115,68 @@ class Problems:
 
     def render(self, path: str, wrong: Exception) -> Response:
         """The answer of the path's surface to an error that is known here. Raises it again if it is not."""
-        match wrong:
-            case Refusal():
-                return self.refusal(path, wrong)
-            case RequestValidationError():
-                return self._invalid(path, [_line(error) for error in wrong.errors()])
-            case Native():
-                return Json({"detail": str(wrong)}, wrong.status)
-            case TooLarge():
-                return self._invalid(path, ["Parameter: body, Error: the request is larger than the log takes (too_large)"], 413)
-            case NotReady():
-                return self._not_now(path, str(wrong))
-            case Unreachable() | AppendFailed():
-                return self._not_now(path, _NOT_NOW)
-            case HistoryLost():
-                return self._native_or(path, 410, "the history that was asked for is no longer kept")
-            case _ if is_gone(wrong):
-                return self._not_now(path, _NOT_NOW)
-            case _:
-                raise wrong
+        return self.say(path, wrong_of(path, wrong))
 
-    def _not_now(self, path: str, told: str) -> Response:
-        return self._native_or(path, 503, told)
-
-    def _native_or(self, path: str, status: int, told: str) -> Response:
-        return self.refusal(path, Refusal(generic(path), told, status if surface_of(path) is Surface.NATIVE else None))
+    def say(self, path: str, wrong: Wrong) -> Response:
+        """The same for one that is already understood."""
+        body, status = _VOICES[surface_of(path)](wrong, self._clock.now(), new_id())
+        if isinstance(body, bytes):
+            return Response(body, status, dict(wrong.headers), "text/plain; charset=utf-8")
+        return Json(body, status, dict(wrong.headers))
 
     def unforeseen(self, path: str) -> Response:
         """The answer to an error that nobody foresaw."""
-        if surface_of(path) is Surface.NATIVE:
-            return Json({"detail": "internal error"}, 500)
-        return self.refusal(path, Refusal(generic(path), "internal error"))
+        return self.say(path, Wrong(0, "internal error", generic(path), native=500))
 
     def too_large(self, path: str, limit: int) -> Response:
         """The answer to a body over the limit."""
-        return self._invalid(path, [f"Parameter: body, Error: at most {limit} bytes are taken (too_large)"], 413)
+        return self.say(path, _unfit(Fault(("body",), f"at most {limit} bytes are taken", "too_large"), 413))
 
     def too_slow(self, path: str, seconds: int) -> Response:
         """The answer to a body that did not arrive."""
-        return self._invalid(path, [f"Parameter: body, Error: it did not arrive within {seconds} s (too_slow)"], 408)
-
-    def refusal(self, path: str, no: Refusal) -> Response:
-        """E4, E1 or a status."""
-        surface = surface_of(path)
-        if surface is Surface.NATIVE:
-            body = {"detail": no.message, "code": no.code, **named(no.code)}
-            return Json(body, no.status or _NATIVE_STATUS.get(no.code, 409), no.headers)
-        if no.code == PARAM_ERROR:
-            return self._invalid(path, [no.message])
-        if surface is Surface.CHAT:
-            body = refused(no.code, no.message, sid(), self._clock.now() // 1000, **named(no.code))
-        else:
-            body = {"code": no.code, "message": no.message, "sid": sid(), **named(no.code)}
-        return Json(body, no.status or 200, no.headers)
-
-    def _invalid(self, path: str, lines: Iterable[str], native: int = 422) -> Response:
-        message = "\n".join(lines)
-        match surface_of(path):
-            case Surface.CHAT:
-                return Json(
-                    {"code": PARAM_ERROR, "message": message, "id": sid(), "created": float(self._clock.now()), **named(PARAM_ERROR)}
-                )
-            case Surface.WORKFLOW:
-                return Json({"code": PARAM_ERROR, "message": message, "sid": sid(), **named(PARAM_ERROR)})
-            case Surface.NATIVE:
-                return Json({"detail": message}, native)
+        return self.say(path, _unfit(Fault(("body",), f"it did not arrive within {seconds} s", "too_slow"), 408))
 
 
-def _line(error: Mapping[str, Any]) -> str:
+def wrong_of(path: str, wrong: Exception) -> Wrong:
+    """What there is to say about an error that is known here. Raises it again if it is not."""
+    usual = generic(path)
+    match wrong:
+        case Refusal():
+            status = wrong.status or _NATIVE_STATUS.get(wrong.code, 409)
+            return Wrong(wrong.code, wrong.message, usual, wrong.status, status, wrong.headers)
+        case RequestValidationError():
+            faults = tuple(_fault(error) for error in wrong.errors()[:_TOLD])
+            more = len(wrong.errors()) - len(faults)
+            lines = [*map(str, faults), *([f"and {more} more"] if more else [])]
+            return Wrong(PARAM_ERROR, "\n".join(lines), usual, native=422, faults=faults)
+        case Native():
+            return Wrong(0, str(wrong), usual, native=wrong.status)
+        case TooLarge():
+            return _unfit(Fault(("body",), "the request is larger than the log takes", "too_large"), 413)
+        case NotReady():
+            return Wrong(usual, str(wrong), usual, native=503)
+        case HistoryLost():
+            return Wrong(usual, "the history that was asked for is no longer kept", usual, native=410)
+        case _ if isinstance(wrong, Unreachable | AppendFailed) or is_gone(wrong):
+            return Wrong(usual, _NOT_NOW, usual, native=503)
+        case _:
+            raise wrong
+
+
+def _unfit(fault: Fault, native: int) -> Wrong:
+    return Wrong(PARAM_ERROR, str(fault), native=native, faults=(fault,))
+
+
+def _fault(error: Mapping[str, Any]) -> Fault:
     where: Sequence[object] = error["loc"]
     said = "expected a JSON object, sent as application/json" if error["type"] == "model_attributes_type" else error["msg"]
     reason = error.get("ctx", {}).get("error")
     if error["type"] == "json_invalid" and isinstance(reason, str):
         said = f"{said}: {reason}"
-    return f"Parameter: {'->'.join(map(str, where))}, Error: {said} ({error['type']})"
+    return Fault(tuple(str(part)[:100] for part in where), said, error["type"])
 
 
-def path_of(request: Request) -> str:
+def path_of(request: HTTPConnection) -> str:
     """The current path that was asked."""
     path: str = request.scope["path"]
     return path

@@ -5,7 +5,9 @@ where the request repeats an earlier one.
 """
 
 import random
+from collections.abc import Callable
 
+from events.commands import StartRun
 from events.refusal import CommandRepeated
 from events.run import Mode
 from events.topics import SLOTS, run_stream, slot_of_name
@@ -63,14 +65,22 @@ def may_edit(caller: Caller, owner: str) -> bool:
 
 
 async def start(api: Api, caller: Caller, chat: Chat, pin: Pinned, mode: Mode, key: str) -> tuple[str, Follower]:
-    """Start the run, or find the one that was started with the same key; its id and a follower from its first event on."""
-    slot = _slot(caller.app, chat.chat_id, key)
+    """Start a run of a flow: `launch` with the workflow dialect."""
+    return await launch(api, caller, lambda run: astron.to_command(chat, run, caller.app, pin, mode, key), chat=chat.chat_id, key=key)
+
+
+async def launch(api: Api, caller: Caller, wish: Callable[[str], StartRun], *, chat: str = "", key: str = "") -> tuple[str, Follower]:
+    """Start the run that `wish(run id)` asks for, or find the one that was started with the same key.
+
+    Its id and a follower from its first event on. A run of a `chat` lives where the chat lives. Raises `Refusal`.
+    """
+    slot = _slot(caller.app, chat, key)
     for attempt in range(1, _TRIES + 1):
         run = api.world.minter.mint(slot)
         follower = await api.followers.of(run)
         follower.begin()
         try:
-            command = astron.to_command(chat, run, caller.app, pin, mode, key)
+            command = wish(run)
             accepted = await api.commander.submit(command, stream=run_stream(run), slot=slot, app=caller.app, actor=caller.app)
         except Refusal as no:
             follower.close()
@@ -86,7 +96,7 @@ async def start(api: Api, caller: Caller, chat: Chat, pin: Pinned, mode: Mode, k
             run = data.target.removeprefix("run-")
             follower = await opened(api, run)
         else:
-            api.world.metrics.runs_started.labels("astron").inc()
+            api.world.metrics.runs_started.labels(command.surface).inc()
         return run, follower
     raise AssertionError("the last try returns or raises")
 

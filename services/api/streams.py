@@ -6,17 +6,19 @@ when nothing was sent for a while. A client that leaves ends the following, neve
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import Gauge
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from events.acceptance import Accepted
-from services.api.compact import record
-from services.api.dialects import astron, native, openai
+from services.api.compact import DONE, record
+from services.api.dialects import agent, assistant, astron, deepwiki, native, openai
 from services.api.follow import Follower
 from services.api.tail import Closed
+from services.api.wrong import Body
 from services.kit.clock import Clock
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -50,10 +52,46 @@ def in_native() -> Rendering:
     return Rendering(native.record, lambda: native.PING)
 
 
-def in_openai() -> Rendering:
+def in_openai(*, include_usage: bool | None = None) -> Rendering:
     """Chat completion chunks, closed by `[DONE]`."""
-    fold = openai.Chunks()
-    return Rendering(lambda event: b"".join(map(record, fold.feed(event))), lambda: openai.PING, openai.DONE)
+    fold = openai.Chunks(include_usage)
+    return Rendering(lambda event: b"".join(map(record, fold.feed(event))), lambda: openai.PING, DONE)
+
+
+def in_agent(*, ping: bool = False) -> Rendering:
+    """Chunks of a bot, closed by `[DONE]`; `ping` asks for signs of life that a client can read."""
+    fold = agent.Chunks()
+    alive = record(agent.PONG) if ping else native.PING
+    return Rendering(lambda event: b"".join(map(record, fold.feed(event))), lambda: alive, DONE)
+
+
+def in_assistant() -> Rendering:
+    """Blocks of the assistant; `[DONE]` only after a last block that says so, never after an error."""
+    fold = assistant.Blocks()
+
+    def render(event: Accepted) -> bytes:
+        return b"".join(record(block) + (DONE if "finished" in block else b"") for block in fold.feed(event))
+
+    return Rendering(render, lambda: assistant.ALIVE)
+
+
+def in_deepwiki() -> Rendering:
+    """Blocks of the wiki: the text, and an end that machines can read."""
+    fold = deepwiki.Blocks()
+    return Rendering(lambda event: b"".join(map(record, fold.feed(event))), lambda: deepwiki.ALIVE)
+
+
+def in_raw(begin: int = 0) -> Rendering:
+    """The text itself from a byte on. There are no signs of life: every byte is text."""
+    fold, passed = deepwiki.Raw(), 0
+
+    def render(event: Accepted) -> bytes:
+        nonlocal passed
+        piece = fold.feed(event).encode("utf-8", "replace")
+        start, passed = passed, passed + len(piece)
+        return piece[max(0, begin - start) :]
+
+    return Rendering(render, lambda: b"")
 
 
 def from_position(rendering: Rendering, position: int) -> Rendering:
@@ -85,18 +123,48 @@ def timed(rendering: Rendering, first: Callable[[float], None]) -> Rendering:
     return Rendering(render, rendering.alive, rendering.last)
 
 
+async def whole(follower: Follower, request: Request, patience: float, take: Callable[[Accepted], Body | None]) -> Body | None:
+    """The one answer of a run that is not streamed: what `take` makes of its last event. None if the client left before."""
+    try:
+        while not follower.ended:
+            for event in await follower.next(patience):
+                answered = take(event)
+                if answered is not None:
+                    return answered
+            if await request.is_disconnected():
+                break
+    finally:
+        follower.close()
+    return None
+
+
 def answer(
-    follower: Follower, rendering: Rendering, ping_s: float, run: str, open_streams: Gauge, *, follow: bool = True
+    follower: Follower,
+    rendering: Rendering,
+    ping_s: float,
+    run: str,
+    open_streams: Gauge,
+    *,
+    follow: bool = True,
+    before: Sequence[Accepted] = (),
+    media_type: str = "text/event-stream; charset=utf-8",
 ) -> StreamingResponse:
-    """The streaming answer. It ends with the run's last event, without one when the service stops, or at once with what is there."""
-    body = _body(follower, rendering, ping_s, open_streams) if follow else _present(follower, rendering)
-    return StreamingResponse(body, headers={**HEADERS, EVENT_ID: run}, media_type="text/event-stream; charset=utf-8")
+    """The streaming answer. It ends with the run's last event, without one when the service stops, or at once with what is there.
+
+    `before` are events that were read from the follower already.
+    """
+    body = _body(follower, rendering, ping_s, open_streams, before) if follow else _present(follower, rendering)
+    return StreamingResponse(body, headers={**HEADERS, EVENT_ID: run}, media_type=media_type)
 
 
-async def _body(follower: Follower, rendering: Rendering, ping_s: float, open_streams: Gauge) -> AsyncIterator[bytes]:
+async def _body(
+    follower: Follower, rendering: Rendering, ping_s: float, open_streams: Gauge, before: Sequence[Accepted]
+) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     open_streams.inc()
     try:
+        if before:
+            yield b"".join(map(rendering.render, before)) + (rendering.last if follower.ended else b"")
         due = loop.time() + ping_s
         while not follower.ended:
             events = await follower.next(max(0.0, due - loop.time()))
@@ -104,7 +172,7 @@ async def _body(follower: Follower, rendering: Rendering, ping_s: float, open_st
             if follower.ended:
                 piece += rendering.last
             elif not piece and loop.time() >= due:
-                piece = rendering.alive()
+                piece, due = rendering.alive(), loop.time() + ping_s
             if piece:
                 yield piece
                 due = loop.time() + ping_s

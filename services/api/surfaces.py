@@ -20,12 +20,40 @@ class Surface(Enum):
     """Workflow chats and resumes: frames, E2 and E4."""
     WORKFLOW = "workflow"
     """The other workflow routes: envelopes E1 and E3."""
+    AGENT = "agent"
+    """Bots: chunks, 200 with the code in the body."""
+    BOTS = "bots"
+    """The configuration of bots: envelopes."""
+    OPENAI = "openai"
+    """Chat completions and models as OpenAI has them: HTTP statuses and `{"error"}`."""
+    ASSISTANT = "assistant"
+    """Messages of 002: HTTP statuses, some of them as a block."""
+    WIKI = "wiki"
+    """Questions about a repository: HTTP statuses and `{"detail"}`."""
     NATIVE = "native"
     """Ours: HTTP statuses and `{"detail"}`."""
 
 
+_DOORS = {
+    "/agent/v1/bot-config": Surface.BOTS,
+    "/agent/v1": Surface.AGENT,
+    "/v1/chat/completions": Surface.OPENAI,
+    "/v1/models": Surface.OPENAI,
+    "/api/v1/chat": Surface.ASSISTANT,
+    "/api/v1/models": Surface.ASSISTANT,
+    "/chat/completions/stream": Surface.WIKI,
+    "/api/chat/stream": Surface.WIKI,
+    "/ws/chat": Surface.WIKI,
+}
+SPEAK_HTTP = frozenset({Surface.NATIVE, Surface.OPENAI, Surface.ASSISTANT, Surface.WIKI})
+"""Surfaces whose errors are HTTP statuses; nobody without a key comes in there."""
+
+
 def surface_of(path: str) -> Surface:
     """The surface of a current path."""
+    for door, surface in _DOORS.items():
+        if path == door or path.startswith(door + "/"):
+            return surface
     if not path.startswith(CURRENT + "/"):
         return Surface.NATIVE
     rest = path.removeprefix(CURRENT).removeprefix("/debug")

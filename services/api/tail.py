@@ -24,6 +24,7 @@ FEED_BYTES = 4 * 1024 * 1024
 RECENT_EVENTS = 20_000
 RECENT_BYTES = 32 * 1024 * 1024
 _OVERHEAD = 400
+_STOPPING = "the service is stopping; try again"
 
 
 class Cut(Exception):
@@ -92,6 +93,7 @@ class PartitionTail:
         self._feeds: dict[str, list[Feed]] = {}
         self._answers: dict[str, asyncio.Future[Accepted]] = {}
         self._reached: list[tuple[int, asyncio.Future[None]]] = []
+        self._closed = False
 
     @property
     def offset(self) -> int:
@@ -113,7 +115,8 @@ class PartitionTail:
 
     @contextlib.contextmanager
     def answer(self, command: str) -> Generator[asyncio.Future[Accepted]]:
-        """The first accepted event of a command that is about to be appended."""
+        """The first accepted event of a command that is about to be appended. Raises `Closed`."""
+        self._check_open()
         future = asyncio.get_running_loop().create_future()
         self._answers[command] = future
         try:
@@ -123,7 +126,8 @@ class PartitionTail:
             future.cancel()
 
     def subscribe(self, stream: str) -> Feed:
-        """A feed of the stream from now on; give it back with `unsubscribe`."""
+        """A feed of the stream from now on; give it back with `unsubscribe`. Raises `Closed`."""
+        self._check_open()
         feed = Feed(stream, self.offset)
         self._feeds.setdefault(stream, []).append(feed)
         return feed
@@ -136,10 +140,15 @@ class PartitionTail:
         if not feeds:
             self._feeds.pop(feed.stream, None)
 
+    def watched(self, stream: str) -> int:
+        """How many follow the stream now."""
+        return len(self._feeds.get(stream, ()))
+
     async def until(self, offset: int) -> None:
-        """Wait until everything below `offset` is folded."""
+        """Wait until everything below `offset` is folded. Raises `Closed`."""
         if self.offset >= offset:
             return
+        self._check_open()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reached.append((offset, future))
         await future
@@ -157,13 +166,18 @@ class PartitionTail:
 
     def close(self) -> None:
         """Wake everybody who waits: nothing more will come."""
+        self._closed = True
         for feeds in self._feeds.values():
             for feed in feeds:
                 feed.close()
         for future in (*self._answers.values(), *(future for _, future in self._reached)):
             if not future.done():
-                future.set_exception(Closed("the service is stopping; try again"))
+                future.set_exception(Closed(_STOPPING))
                 future.exception()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed(_STOPPING)
 
     def _take(self, stored: StoredRecord) -> None:
         event = self._fold.step(stored)
@@ -221,7 +235,7 @@ class Tails:
     async def of(self, partition: int) -> PartitionTail:
         """The tail of a partition, begun if it was not. Raises `Closed` and what reading rows raises."""
         if self._closed:
-            raise Closed("the service is stopping; try again")
+            raise Closed(_STOPPING)
         known = self._tails.get(partition)
         if known is not None:
             return known

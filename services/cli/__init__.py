@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError
 from services.cli import house, programs, record
 from services.kit import logs
 from services.kit.errors import Refused
-from services.kit.program import BROKE, REFUSED, say
+from services.kit.exits import BROKE, REFUSED, say
 
 
 def _version() -> str:
@@ -39,7 +39,7 @@ def build() -> App:
 
 def main(tokens: list[str] | None = None) -> int:
     """Run one command; its exit code."""
-    logs.configure("prozess", "warning")
+    logs.configure("prozess", "critical")
     try:
         code: Any = build()(tokens, print_error=False, exit_on_error=False, result_action="return_value")
     except CycloptsError as wrong:

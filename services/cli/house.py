@@ -8,10 +8,7 @@ from rich.markup import escape
 
 from services.cli.options import Everything, OfRows, settings
 from services.cli.printing import console, show, table, waiting
-from services.kit.assemble import make_folder
-from services.kit.database import Database
-from services.kit.doctor import Finding, examine
-from services.kit.program import BROKE, FINE, guarded
+from services.kit.exits import BROKE, FINE, guarded
 from services.kit.settings import Settings, variable
 
 _MARKS = {"good": "[green]✓[/]", "note": "[yellow]·[/]", "bad": "[red]✗[/]"}
@@ -33,12 +30,12 @@ def migrate(*, options: OfRows | None = None) -> int:
 def doctor(
     *,
     options: Everything | None = None,
-    patience: Annotated[float, Parameter(help="How long each check may take, in seconds.", env_var="PROZESS_PATIENCE")] = 10.0,
+    patience: Annotated[float, Parameter(help="How long each check may take, in seconds.", env_var="PROZESS_PATIENCE")] = 15.0,
 ) -> int:
     """Looks at the broker, the rows, the migrations and the model endpoint, and says what to do. Exits 1 if something is wrong."""
-    findings: list[Finding] = []
-    code = guarded(lambda: _doctor(settings(options), patience, findings))
-    return code or (BROKE if any(finding.state == "bad" for finding in findings) else FINE)
+    states: list[str] = []
+    code = guarded(lambda: _doctor(settings(options), patience, states))
+    return code or (BROKE if "bad" in states else FINE)
 
 
 def list_settings() -> int:
@@ -53,6 +50,9 @@ def list_settings() -> int:
 
 
 async def _migrate(where: Settings) -> None:
+    from services.kit.assemble import make_folder
+    from services.kit.database import Database
+
     make_folder(where)
     database = Database(where)
     try:
@@ -63,10 +63,13 @@ async def _migrate(where: Settings) -> None:
     console().print("The rows have the form this program needs.")
 
 
-async def _doctor(where: Settings, patience: float, findings: list[Finding]) -> None:
+async def _doctor(where: Settings, patience: float, states: list[str]) -> None:
+    from services.kit.doctor import examine
+
     lines = table("", "part", "finding", header=False)
     with waiting("Looking"):
-        findings.extend([finding async for finding in examine(where, patience)])
+        findings = [finding async for finding in examine(where, patience)]
     for finding in findings:
         lines.add_row(_MARKS[finding.state], finding.part, escape(finding.said))
+        states.append(finding.state)
     show(lines)

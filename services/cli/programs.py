@@ -6,7 +6,6 @@ Ctrl-C (or SIGTERM) drains and exits 0; a second one quits at once.
 from cyclopts import App, Group
 
 from services.cli.options import AllInOne, Inner, Outer, settings
-from services.kit import program
 
 
 def register(app: App) -> None:
@@ -30,19 +29,22 @@ def dev(*, options: AllInOne | None = None) -> int:
 def api(*, options: Outer | None = None) -> int:
     """Serves the HTTP surfaces: says what is wished, shows what happens."""
     from services.api.app import run
+    from services.kit.program import main
 
-    return program.main("api", run, settings(options))
+    return main("api", run, settings(options))
 
 
 def processor(*, options: Inner | None = None) -> int:
     """Owns partitions: decides, does, and writes every event."""
+    from services.kit.program import main
     from services.processor.app import run
 
-    return program.main("processor", run, settings(options))
+    return main("processor", run, settings(options))
 
 
 def projector(*, options: Inner | None = None) -> int:
     """Remembers: folds the events into rows."""
+    from services.kit.program import main
     from services.projector.app import run
 
-    return program.main("projector", run, settings(options))
+    return main("projector", run, settings(options))

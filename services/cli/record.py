@@ -14,13 +14,9 @@ from rich.text import Text
 
 from events.acceptance import ENDS_A_RUN, Accepted
 from events.topics import COMMANDS, EVENTS
-from projections import runs as read_model
-from services.api.shown import Screen
 from services.cli.options import OfLog, OfRows, settings
 from services.cli.printing import console, show, table
-from services.cli.reading import follow, open_log
-from services.kit.database import Database
-from services.kit.program import guarded
+from services.kit.exits import guarded
 from services.kit.settings import Settings
 
 Run = Annotated[str, Parameter(help="The run's id, as in the header X-Event-Id.")]
@@ -79,6 +75,8 @@ def replay(
 
 
 async def _topics(where: Settings) -> None:
+    from services.cli.reading import open_log
+
     lines = table("topic", "identity", "partition", "first", "next", "records")
     async with open_log(where) as log:
         for topic in (COMMANDS, EVENTS):
@@ -90,6 +88,9 @@ async def _topics(where: Settings) -> None:
 
 
 async def _runs(where: Settings, app: str, limit: int) -> None:
+    from projections import runs as read_model
+    from services.kit.database import Database
+
     lines = table("run", "app", "flow", "chat", "status", "started", "seconds")
     database = Database(where)
     try:
@@ -105,6 +106,8 @@ async def _runs(where: Settings, app: str, limit: int) -> None:
 
 
 async def _tail(where: Settings, run: str, start: int, as_json: bool) -> None:
+    from services.cli.reading import follow, open_log
+
     out = console()
     async with open_log(where) as log:
         async for event in follow(log, where, run):
@@ -115,6 +118,9 @@ async def _tail(where: Settings, run: str, start: int, as_json: bool) -> None:
 
 
 async def _replay(where: Settings, run: str, speed: Speed) -> None:
+    from services.api.shown import Screen
+    from services.cli.reading import follow, open_log
+
     out, screen, before, stage = console(), Screen(), 0, ""
     async with open_log(where) as log:
         async for event in follow(log, where, run):

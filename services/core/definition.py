@@ -29,18 +29,18 @@ def digest(document: Mapping[str, JsonValue]) -> str:
     return hashlib.sha256(canonical(document)).hexdigest()
 
 
-def secrets_in(document: JsonValue) -> Iterator[str]:
-    """The non-empty texts under names of `SECRET_NAMES`, in the parameters of nodes and below."""
-    for holder, name in _places(document):
+def secrets_in(document: JsonValue, *, everywhere: bool = False) -> Iterator[str]:
+    """The non-empty texts under names of `SECRET_NAMES`, in the parameters of nodes and below, or `everywhere`."""
+    for holder, name in _places(document, inside=everywhere):
         value = holder[name]
         if isinstance(value, str) and value:
             yield value
 
 
-def replace_secrets(document: Document, exchange: Callable[[str], str]) -> Document:
+def replace_secrets(document: Document, exchange: Callable[[str], str], *, everywhere: bool = False) -> Document:
     """A copy of the document in which `exchange` has been applied to every secret."""
     copy: Document = json.loads(json.dumps(document))
-    for holder, name in _places(copy):
+    for holder, name in _places(copy, inside=everywhere):
         value = holder[name]
         if isinstance(value, str) and value:
             holder[name] = exchange(value)

@@ -42,11 +42,33 @@ class ModelRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryRequest:
+    """Look up passages of a repository. `source` is an address or a folder, `token` a secret reference or "".
+
+    `filters` are the lists `excluded_dirs`, `excluded_files`, `included_dirs`, `included_files`; `file` is one file to hand
+    over whole ("" = none); `passages` is how many are wanted at most; `provider` and `model` say
+    who will be asked afterwards, so that a missing account is told before the work.
+    """
+
+    app: str
+    source: str
+    token: str
+    kind: str
+    query: str
+    file: str
+    filters: dict[str, tuple[str, ...]]
+    passages: int
+    provider: str
+    model: str
+    quiet_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoopRequest:
     """Ask for nothing: an effect that exists for `make bench` only."""
 
 
-Request = ModelRequest | NoopRequest
+Request = ModelRequest | RepositoryRequest | NoopRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +100,24 @@ class Responded:
 
 
 @dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What was looked up, as `context.retrieved` tells it. `passages` are (file, first line, last line)."""
+
+    source: str
+    revision: str
+    files: int
+    skipped: int
+    passages: tuple[tuple[str, int, int], ...]
+    digest: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
-    """The effect succeeded; a model's text has come in pieces before."""
+    """The effect succeeded; a model's text has come in pieces before. `outputs` are those of a node that is no model."""
 
     usage: Usage | None = None
+    outputs: dict[str, JsonValue] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +128,4 @@ class Broke:
     temporary: bool = False
 
 
-Outcome = Piece | Called | Responded | Done | Broke
+Outcome = Piece | Called | Responded | Retrieved | Done | Broke

@@ -111,7 +111,8 @@ def _nothing(_: Node) -> None:
 class Kind:
     """One node kind.
 
-    Exactly one of these is given: `work` (decided at once), `ask` with `conclude` (an effect), `speak` (an output node).
+    Exactly one of these is given: `work` (decided at once), `ask` (an effect), `speak` (an output node). `conclude` makes the
+    outputs of an effect that only tells text.
     `gates`: output nodes after this one wait for it (3.7, output dependencies). `streams`: its text may be shown as it comes.
     """
 

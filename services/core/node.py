@@ -15,7 +15,7 @@ from services.core.codes import Code
 from services.core.kind import Input, Node, Output, Source
 from services.core.kinds import KINDS
 from services.core.problems import Problem
-from services.core.values import MAX_DEPTH, Schema, deeper, default_of, is_of, literal, misfits
+from services.core.values import MAX_DEPTH, Schema, deeper, is_of, literal, misfits
 
 
 def node_of(part: shapes.NodePart) -> Node:

@@ -12,12 +12,12 @@ from pydantic import JsonValue
 from events.commands import CancelRun, StartRun
 from events.delta import NodeDelta
 from events.envelope import Event
-from events.node import ModelCalled, ModelResponded, NodeTimedOut
+from events.node import ContextRetrieved, ModelCalled, ModelResponded, NodeTimedOut, PassageAt
 from events.node import Problem as Said
 from events.refusal import CommandRefused
 from events.run import RunCancelled, RunStarted, RunTimedOut
 from services.core.codes import Code
-from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded
+from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded, Retrieved
 from services.core.graph import Graph
 from services.core.kind import Asking, Finished
 from services.core.node_runs import broke, complete, completed, fail, start, start_again
@@ -193,6 +193,8 @@ def _told(turn: Turn, told: Told) -> None:
                     problem=_tidy(outcome.problem) if outcome.problem else None,
                 )
             )
+        case Retrieved():
+            turn.emit(_evidence(place, told.attempt, outcome))
         case Done():
             _done(turn, place, node, outcome)
         case Broke():
@@ -207,10 +209,28 @@ def _tidied(attributes: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return {name: encodable(value) if isinstance(value, str) else value for name, value in attributes.items()}
 
 
+def _evidence(place: Place, attempt: int, found: Retrieved) -> ContextRetrieved:
+    return ContextRetrieved(
+        node=place[0],
+        path=place[1],
+        attempt=attempt,
+        source=encodable(found.source),
+        revision=found.revision,
+        files=found.files,
+        skipped=found.skipped,
+        passages=tuple(PassageAt(path=encodable(path), first=first, last=last) for path, first, last in found.passages),
+        digest=found.digest,
+        duration_ms=found.duration_ms,
+    )
+
+
 def _done(turn: Turn, place: Place, node: NodeRun, outcome: Done) -> None:
     conclude = turn.node(place).kind.conclude
-    assert conclude is not None, "a node that asks concludes"
-    finished = conclude(turn.node(place), node.content.text, node.reasoning.text)
+    if outcome.outputs is not None:
+        finished = Finished(outcome.outputs)
+    else:
+        assert conclude is not None, "a node whose effect gives no outputs makes them of the text"
+        finished = conclude(turn.node(place), node.content.text, node.reasoning.text)
     if complete(turn, place, finished, usage=outcome.usage, content=node.content.seal, reasoning=node.reasoning.seal):
         _moved(turn, [place])
 

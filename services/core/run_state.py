@@ -122,7 +122,7 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
             return replace(state, floor=Floor(place, event.unit if event.of else event.unit + 1, taken))
         case n.OutputClosed():
             return replace(state, floor=None)
-        case n.ModelCalled() | n.ModelResponded():
+        case n.ModelCalled() | n.ModelResponded() | n.ContextRetrieved():
             return _with(state, place, replace(node, last=time)) if node else state
         case _:
             return state

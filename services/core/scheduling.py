@@ -33,8 +33,6 @@ def advance(turn: Turn, moved: Iterable[Place]) -> None:
 
 def sweep(turn: Turn) -> None:
     """Look at every place that is not settled, once: what a full step left behind goes on."""
-    if not show(turn):
-        return
     moved: list[Place] = []
     for node in turn.graph.nodes:
         if node != turn.graph.start:

@@ -6,21 +6,31 @@ sentence says which and why).
 """
 
 import asyncio
+import contextlib
 
 from services.api import app as api
 from services.dev import demo
 from services.dev.welcome import answering, greet
 from services.kit import logs
-from services.kit.assemble import make_folder, open_world
+from services.kit.assemble import make_folder
 from services.kit.database import Database
-from services.kit.program import Parts, guarded, stoppable, together
+from services.kit.exits import guarded
+from services.kit.program import Parts, opened, stoppable, together
 from services.kit.serving import listen
 from services.kit.settings import LOOPBACK, Settings
 from services.kit.world import World
 from services.processor import app as processor
 from services.projector import app as projector
 
-_EASIER = {"durability": "single", "trusted_proxies": LOOPBACK, "cors_origins": ("*",), "log_level": "warning", "demo": True}
+_EASIER = {
+    "durability": "single",
+    "trusted_proxies": LOOPBACK,
+    "cors_origins": ("*",),
+    "log_level": "warning",
+    "demo": True,
+    "anonymous_app": demo.APP,
+    "wiki_networks": LOOPBACK,
+}
 
 
 def main(settings: Settings) -> int:
@@ -37,9 +47,9 @@ async def run(world: World, stop: asyncio.Event) -> None:
     """The three programs, the demo and the greeting, until `stop`. Raises `Refused` or `ProgramError`."""
 
     async def welcome(stop: asyncio.Event) -> None:
-        ready = await demo.settle(world) if world.settings.demo else False
+        obstacle = await demo.settle(world) if world.settings.demo else ""
         if await answering(world.settings, stop):
-            greet(world.settings, ready=ready)
+            greet(world.settings, obstacle)
         await stop.wait()
 
     parts: Parts = {
@@ -56,8 +66,10 @@ async def _dev(settings: Settings) -> None:
     settings = settings.model_copy(update={"port": _free_port(settings)})
     make_folder(settings)
     await _migrate(settings)
-    async with stoppable() as stop, open_world(settings) as world:
-        await run(world, stop)
+    async with stoppable() as stop, contextlib.AsyncExitStack() as stack:
+        world = await opened(stack, settings, stop)
+        if world is not None:
+            await run(world, stop)
 
 
 def _free_port(settings: Settings) -> int:

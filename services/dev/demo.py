@@ -18,6 +18,7 @@ from projections import apps, flows
 from services.core.definition import digest
 from services.dev.asking import ask
 from services.kit import passwords
+from services.kit.errors import Refused
 from services.kit.ids import new_id
 from services.kit.settings import Settings
 from services.kit.world import World
@@ -57,17 +58,23 @@ def document(model: str) -> Document:
     }
 
 
-async def settle(world: World) -> bool:
-    """Make sure that app and flow are there; whether the flow can be started. Raises `Refused`, `NotReady`."""
+async def settle(world: World) -> str:
+    """Make sure that app and flow are there; what is in the way of starting the flow, "" for nothing. Raises `NotReady`."""
     wanted = document(model_for(world.settings))
-    for wish in wishes(wanted):
-        if await _is_there(world, wish):
-            continue
-        await ask(world, wish.stream, wish.command, APP, wish.id)
-    for wish in await _renewal(world, wanted):
-        await ask(world, wish.stream, wish.command, APP, wish.id)
+    try:
+        app, *others = wishes(wanted, await world.secrets.put(APP, SECRET))
+        for wish in (app, *others):
+            if not await _is_there(world, wish):
+                await ask(world, wish.stream, wish.command, APP, wish.id)
+        if not await _can_sign(world):
+            await ask(world, app.stream, app.command, APP, new_id())
+        for wish in await _renewal(world, wanted):
+            await ask(world, wish.stream, wish.command, APP, wish.id)
+    except Refused as no:
+        return str(no)
     async with world.database.connect() as connection:
-        return isinstance(await flows.resolve_start(connection, FLOW, "", APP, "open"), flows.Release)
+        start = await flows.resolve_start(connection, FLOW, "", APP, "open")
+    return "" if isinstance(start, flows.Release) else "it was taken off or removed"
 
 
 @dataclass(frozen=True)
@@ -79,9 +86,9 @@ class Wish:
     command: Command
 
 
-def wishes(wanted: Document) -> list[Wish]:
+def wishes(wanted: Document, secret_ref: str | None = None) -> list[Wish]:
     """What makes the demo, in order; each is skipped where the rows have it already."""
-    key = Key(key=KEY, secret_hash=passwords.create(SECRET))
+    key = Key(key=KEY, secret_hash=passwords.create(SECRET), secret_ref=secret_ref)
     app = RegisterApp(app=APP, name="Demo", is_tenant=True, source=_PLATFORM, platform_rights=_ALL_PLATFORMS, audit_policy=0, keys=(key,))
     draft = DraftFlow(
         flow=FLOW,
@@ -113,6 +120,12 @@ async def _is_there(world: World, wish: Wish) -> bool:
                 return await flows.released(connection, FLOW) is not None
             case _:
                 return await flows.bound(connection, FLOW, APP) is not None
+
+
+async def _can_sign(world: World) -> bool:
+    """Whether the key's secret was kept sealed; folders of earlier versions have only its hash."""
+    async with world.database.connect() as connection:
+        return bool(await apps.sealed(connection, APP)) or not await apps.holders(connection, KEY)
 
 
 async def _renewal(world: World, wanted: Document) -> list[Wish]:

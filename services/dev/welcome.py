@@ -9,6 +9,7 @@ import json
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from services.dev import demo
@@ -46,16 +47,16 @@ def lines(settings: Settings) -> dict[str, str]:
     }
 
 
-def greet(settings: Settings, *, ready: bool) -> None:
-    """Print the address and the lines; without a demo flow only the address."""
+def greet(settings: Settings, obstacle: str = "") -> None:
+    """Print the address and the lines; without a demo only the address, and what is in its way."""
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]Prozess[/] listens on {address(settings)} (data in {settings.data}; Ctrl-C ends it).", markup=True)
-    if not ready:
-        console.print(f"The demo flow {demo.FLOW} cannot be started here: it was changed or removed.")
-        return
-    for told, line in lines(settings).items():
-        console.print(f"\n[dim]# {told}[/]")
-        console.print(line, markup=False)
+    console.print(f"[bold]Prozess[/] listens on {address(settings)} (data in {escape(str(settings.data))}; Ctrl-C ends it).")
+    if obstacle:
+        console.print(f"The demo flow {demo.FLOW} cannot be started here: {obstacle}.", markup=False)
+    elif settings.demo:
+        for told, line in lines(settings).items():
+            console.print(f"\n[dim]# {told}[/]")
+            console.print(line, markup=False)
 
 
 async def answering(settings: Settings, stop: asyncio.Event) -> bool:

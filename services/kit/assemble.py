@@ -51,14 +51,13 @@ def build_world(settings: Settings) -> World:
 async def open_world(settings: Settings) -> AsyncGenerator[World]:
     """A world whose schema fits and whose log has started; closed at the end. Raises `Refused`."""
     world = build_world(settings)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(world.database.dispose)
         await world.database.check_schema()
+        stack.push_async_callback(world.log.stop)
         await world.log.start()
         world.metrics.log_reachable.set(1)
         yield world
-    finally:
-        await world.log.stop()
-        await world.database.dispose()
 
 
 def make_folder(settings: Settings) -> None:

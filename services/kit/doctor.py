@@ -34,7 +34,7 @@ class Finding:
     said: str
 
 
-async def examine(settings: Settings, patience: float = 10.0) -> AsyncIterator[Finding]:
+async def examine(settings: Settings, patience: float = 15.0) -> AsyncIterator[Finding]:
     """Look at every part, each for at most `patience` seconds."""
     database = Database(settings)
     checks: dict[str, Callable[[], Awaitable[Finding]]] = {
@@ -47,12 +47,13 @@ async def examine(settings: Settings, patience: float = 10.0) -> AsyncIterator[F
     }
     try:
         for part, check in checks.items():
-            yield await _checked(part, check, patience)
+            yield await checked(part, check, patience)
     finally:
         await database.dispose()
 
 
-async def _checked(part: str, check: Callable[[], Awaitable[Finding]], patience: float) -> Finding:
+async def checked(part: str, check: Callable[[], Awaitable[Finding]], patience: float) -> Finding:
+    """What one check finds, or why it could not."""
     try:
         async with asyncio.timeout(patience):
             return await check()

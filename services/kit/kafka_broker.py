@@ -102,7 +102,7 @@ class Broker:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._client: Any = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[Any] | None = None
         self._topics: set[str] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -132,6 +132,10 @@ class Broker:
 
     async def close(self) -> None:
         """Close the connections. The next question opens them again."""
+        opening, self._opening = self._opening, None
+        if opening is not None and not opening.done():
+            await asyncio.wait({opening}, timeout=_CLOSE_S)
+            opening.cancel()
         client, self._client = self._client, None
         if client is not None:
             await _close(client)
@@ -139,17 +143,24 @@ class Broker:
             await asyncio.wait(self._closing)
 
     async def _open(self) -> Any:
-        with self._telling(None):
-            async with asyncio.timeout(2 * REQUEST_S), self._opening:
-                if self._client is None:
-                    client: Any = AIOKafkaClient(**self._cluster.options)
-                    try:
-                        await client.bootstrap()
-                    except BaseException:
-                        await _close(client)
-                        raise
-                    self._client = client
-                return self._client
+        if self._client is None:
+            if self._opening is None or self._opening.done():
+                self._opening = asyncio.create_task(self._bootstrap())
+                self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
+            with self._telling(None):
+                async with asyncio.timeout(2 * REQUEST_S):
+                    return await asyncio.shield(self._opening)  # who gives up waiting would leave a half-open connection behind
+        return self._client
+
+    async def _bootstrap(self) -> Any:
+        client: Any = AIOKafkaClient(**self._cluster.options)
+        try:
+            await client.bootstrap()
+        except BaseException:
+            await _close(client)
+            raise
+        self._client = client
+        return client
 
     async def _ask_leader(self, place: TopicPartition, request: Any) -> Any:
         client = await self._open()

@@ -16,11 +16,15 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 HIDDEN = "hidden"
 _CREDENTIALS = ("authorization", "api_key", "apikey", "api_secret", "apisecret", "password", "secret", "token", "master_key", "cookie")
-_NOISY = ("aiokafka", "faust", "httpx", "httpcore", "sqlalchemy.engine", "uvicorn.access", "alembic", "asyncio")
+_TOLD_BY_US = ("aiokafka",)
+_NOISY = ("faust", "httpx", "httpcore", "sqlalchemy.engine", "uvicorn.access", "alembic", "asyncio")
 
 
 def configure(program: str, level: str = "info", stream: TextIO | None = None) -> None:
-    """Set up the logging of this process, once, in `__main__`. Libraries speak only from warnings on."""
+    """Set up the logging of this process, once, in `__main__`.
+
+    Libraries speak only from warnings on, and those whose troubles our adapters report not at all; at `debug` all do.
+    """
     out = sys.stderr if stream is None else stream
     terminal = out.isatty()
     shared: list[Processor] = [
@@ -40,8 +44,9 @@ def configure(program: str, level: str = "info", stream: TextIO | None = None) -
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for names, least in ((_NOISY, logging.WARNING), (_TOLD_BY_US, logging.CRITICAL)):
+        for name in names:
+            logging.getLogger(name).setLevel(root.level if level == "debug" else max(least, root.level))
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=BoundLogger,

@@ -1,68 +1,32 @@
 """The frame of every program: settings in, exit code out.
 
-Exit codes: 0 after a stop that was asked for, 2 where it could not start (one sentence says why), 1 where it broke.
-The first SIGINT or SIGTERM asks it to drain, the second ends it at once. Stack traces are for the log at level debug.
+The first SIGINT or SIGTERM asks it to drain, which is bounded; the second ends it at once. Exit codes are those of
+`services.kit.exits`.
 """
 
 import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import cast
 
 from services.kit import health, logs
 from services.kit.assemble import open_world
 from services.kit.errors import ProzessError, Refused
+from services.kit.exits import ProgramError, guarded, sentence
 from services.kit.settings import Settings, load
 from services.kit.world import World
 
 Run = Callable[[World, asyncio.Event], Awaitable[None]]
 Parts = dict[str, Callable[[asyncio.Event], Awaitable[None]]]
 
-FINE, BROKE, REFUSED = 0, 1, 2
 DRAIN_S = 30
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class ProgramError(ProzessError):
-    """A program ended without being asked to; the message is one sentence."""
 
 
 def main(name: str, run: Run, settings: Settings | None = None) -> int:
     """Run one program until it is stopped; its exit code."""
     return guarded(lambda: _program(name, run, load() if settings is None else settings))
-
-
-def guarded(work: Callable[[], Awaitable[None]]) -> int:
-    """Run something to its end on a new loop and turn what it raises into a sentence and an exit code."""
-    try:
-        asyncio.run(_awaited(work))
-    except Refused as no:
-        return say(no, REFUSED)
-    except Exception as wrong:  # noqa: BLE001 (the last line of defence: a sentence instead of a stack trace)
-        logs.logger(__name__).debug("broke", exc_info=wrong)
-        return say(wrong, BROKE)
-    except KeyboardInterrupt:
-        return 130
-    return FINE
-
-
-def say(wrong: BaseException, code: int) -> int:
-    """One sentence on standard error; the exit code."""
-    sys.stderr.write(f"prozess: {sentence(wrong)}\n")
-    return code
-
-
-def sentence(wrong: BaseException) -> str:
-    """What went wrong, in one line."""
-    while isinstance(wrong, BaseExceptionGroup):
-        wrong = cast("BaseExceptionGroup[BaseException]", wrong).exceptions[0]
-    text = " ".join(str(wrong).split())
-    if not isinstance(wrong, ProzessError) or not text:
-        text = f"{type(wrong).__name__}: {text}" if text else type(wrong).__name__
-    return text if text.endswith((".", "?", "!")) else text + "."
 
 
 @contextlib.asynccontextmanager
@@ -117,14 +81,28 @@ async def together(programs: Parts, stop: asyncio.Event) -> None:
         raise reasons[0]
 
 
+async def opened(stack: contextlib.AsyncExitStack, settings: Settings, stop: asyncio.Event) -> World | None:
+    """A world that the stack closes; None where `stop` was set before it was open. Raises `Refused`."""
+    opening = asyncio.create_task(stack.enter_async_context(open_world(settings)))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if opening.done():
+        return opening.result()
+    opening.cancel()
+    await asyncio.wait({opening})
+    return None
+
+
 async def _program(name: str, run: Run, settings: Settings) -> None:
     logs.configure(name, settings.log_level)
-    async with stoppable() as stop, open_world(settings) as world:
+    async with stoppable() as stop, contextlib.AsyncExitStack() as stack:
+        world = await opened(stack, settings, stop)
+        if world is None:
+            return
         parts: Parts = {name: lambda stop: run(world, stop)}
         if settings.metrics_port and name != "api":
             parts["health endpoint"] = lambda stop: health.run(world, name, stop)
+        logs.logger(__name__).info("running", log=settings.kafka or str(settings.data), rows=world.database.name)
         await together(parts, stop)
-
-
-async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
-    await work()
+        logs.logger(__name__).info("stopped")

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from services.kit.errors import Refused
 
 DRAIN_S = 10
+FRAME_BYTES = 8 * 1024 * 1024
 
 
 def listen(host: str, port: int, name: str = "--port") -> socket.socket:
@@ -36,9 +37,20 @@ def listen(host: str, port: int, name: str = "--port") -> socket.socket:
     return bound
 
 
-async def serve(app: ASGIApp, bound: socket.socket, stop: asyncio.Event, drain_s: int = DRAIN_S) -> None:
-    """Serve until `stop` is set, then drain for at most `drain_s` seconds; closes the socket."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=drain_s)
+async def serve(app: ASGIApp, bound: socket.socket, stop: asyncio.Event, drain_s: int = DRAIN_S, frame_bytes: int = FRAME_BYTES) -> None:
+    """Serve until `stop` is set, then drain for at most `drain_s` seconds; closes the socket.
+
+    A WebSocket's frame over `frame_bytes` closes it with 1009; one whose other end is gone is noticed within 40 s.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=drain_s,
+        ws="websockets-sansio",
+        ws_max_size=frame_bytes,
+    )
     server = _Server(config)
 
     async def ask_to_end() -> None:

@@ -91,6 +91,8 @@ class Settings(BaseSettings):
     )
     cors_origins: Names = Field((), description="Origins of browsers that may call; `*` for any; by default none.")
     ping_s: float = Field(15.0, ge=5, le=30, description="Silence after which a workflow stream sends a ping, in seconds.")
+    agent_ping_s: float = Field(30.0, ge=5, le=60, description="Silence after which streams of bots send a sign of life, in seconds.")
+    sockets: int = Field(2_000, ge=1, description="WebSockets of one api at once; one more is closed with 4429. Each takes a file handle.")
     write_wait_s: float = Field(10.0, gt=0, le=600, description="How long an answer waits for its command's events and rows, in seconds.")
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body, in bytes; half of what the log takes.")
     metrics_port: int = Field(
@@ -109,6 +111,34 @@ class Settings(BaseSettings):
     model_continues: dict[str, str] = Field(
         default_factory=dict,
         description="`host/model` patterns to `never`, `prefill`, `prefix` or `vllm`, as JSON: how an attempt continues recorded text.",
+    )
+
+    # Models of the assistant and the wiki
+    local_base_url: str = Field("", description="OpenAI address of a small model of this house (Ollama, vLLM); empty: none.")
+    local_model: str = Field("qwen3:4b", description="Model that is asked there.")
+    assistant_models: Names = Field((), description="More models of the process's own endpoint that the assistant's callers may name.")
+    history_tokens: int = Field(4096, ge=0, description="How much of a session goes to the assistant's model, in tokens (estimated).")
+    wiki_provider: str = Field("google", description="Provider of wiki questions that name none: google, as the document has it.")
+    google_api_key: str = Field("", validation_alias="GOOGLE_API_KEY", description="Key of Google's models.", repr=False)
+    google_base_url: str = Field(
+        "https://generativelanguage.googleapis.com/v1beta/openai", validation_alias="GOOGLE_BASE_URL", description="Their OpenAI address."
+    )
+    openrouter_api_key: str = Field("", validation_alias="OPENROUTER_API_KEY", description="Key of OpenRouter.", repr=False)
+    dashscope_api_key: str = Field("", validation_alias="DASHSCOPE_API_KEY", description="Key of DashScope.", repr=False)
+    azure_openai_api_key: str = Field("", validation_alias="AZURE_OPENAI_API_KEY", description="Key of Azure OpenAI.", repr=False)
+    azure_openai_endpoint: str = Field(
+        "", validation_alias="AZURE_OPENAI_ENDPOINT", description="Its endpoint, https://….openai.azure.com."
+    )
+    ollama_host: str = Field("", validation_alias="OLLAMA_HOST", description="Address of Ollama (http://127.0.0.1:11434).")
+
+    # Repositories of the wiki
+    wiki_networks: Annotated[Names, AfterValidator(_networks)] = Field(
+        (), description="Networks that are not public and from which repositories may be cloned nevertheless."
+    )
+    wiki_clone_s: float = Field(120.0, ge=5, description="How long one call of git may take, in seconds.")
+    wiki_max_mb: int = Field(64, ge=1, description="How much text of a repository is read, in MiB; a clone may take four times as much.")
+    anonymous_app: str = Field(
+        "", description="App for which callers on this machine act who name none, on the wiki surfaces only; empty: they need a key."
     )
 
     # Only dev

@@ -6,17 +6,16 @@ begins where an owner says, its acknowledgements leave a hint, and its own produ
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import faust
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
+from faust.types import TP
 
 from events import topics
 from events.envelope import Record, StoredRecord
-from services.kit.errors import NotMember, Unreachable
+from services.kit.errors import NotMember, ProzessError, Unreachable
 from services.kit.kafka_broker import cluster_of
 from services.kit.kafka_group import confirm_in
 from services.kit.log import MAX_BATCH_BYTES, Assigned, Revoked
@@ -25,7 +24,7 @@ from services.processor import loop
 from services.processor.handed import HandedCommands
 
 _CALL_S = 15.0
-_STOP_S = 15.0
+_STOP_S = 10.0
 _log = structlog.get_logger(__name__)
 
 
@@ -42,8 +41,12 @@ async def run(world: World, stop: asyncio.Event) -> None:
         await member.leave()
 
 
+class FaustEnded(ProzessError):
+    """Faust crashed. It cannot be started twice with safety in one process, so the process ends and is started again."""
+
+
 class FaustMember:
-    """A place in the processors' group, held by a Faust app in this loop; after a crash of that app by a new one."""
+    """A place in the processors' group, held by a Faust app in this loop."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -53,26 +56,28 @@ class FaustMember:
         self._app: Any = None
         self._held: frozenset[int] | None = None
         self._handed: dict[int, HandedCommands] = {}
-        self._begun: set[int] = set()
-        self._changes = asyncio.Queue[Assigned | Revoked]()
-        self._keeper: asyncio.Task[None] | None = None
+        self._changes = asyncio.Queue[Assigned | Revoked | FaustEnded]()
+        self._watching: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Start the app; the first assignment comes through `changes`."""
+        """Start the app; the first assignment comes through `changes`. Raises `Unreachable`."""
         await self._start()
-        self._keeper = asyncio.create_task(self._keep(), name="faust")
+        self._watching = asyncio.create_task(self._watch(self._app), name="faust")
 
     async def leave(self) -> None:
         """Hand over at once."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         await self._stop()
 
     async def changes(self) -> AsyncIterator[Assigned | Revoked]:
-        """See `Member.changes`."""
+        """See `Member.changes`. Raises `FaustEnded`."""
         while True:
-            yield await self._changes.get()
+            change = await self._changes.get()
+            if isinstance(change, FaustEnded):
+                raise change
+            yield change
 
     async def confirm(self, partition: int) -> None:
         """See `Member.confirm`. Raises `NotMember`, `Unreachable`."""
@@ -97,24 +102,26 @@ class FaustMember:
         app.agent(commands, name="commands")(self._take)
         app.on_partitions_assigned.connect(self._on_assigned)
         app.on_partitions_revoked.connect(self._on_revoked)
-        app.consumer.seek_to_committed = self._wait_for_owners
         self._app = app
-        await app.start()
+        try:
+            await app.start()
+        except Exception as wrong:
+            await self._stop()
+            raise Unreachable(f"Faust did not start: {wrong}") from wrong
 
     async def _stop(self) -> None:
         app, self._app = self._app, None
         self._lose()
         if app is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_STOP_S):
-                    await app.stop()
+            stopping = asyncio.ensure_future(app.stop())
+            await asyncio.wait({stopping}, timeout=_STOP_S)
+            if not stopping.done():
+                _log.error("faust.does_not_end", seconds=_STOP_S)
 
-    async def _keep(self) -> None:
-        while True:
-            await self._app.wait_until_stopped()
-            _log.error("faust.crashed", reason=str(self._app.crash_reason))
-            await self._stop()
-            await AsyncRetrying(retry=retry_if_exception_type(Exception), wait=wait_random_exponential(max=2))(self._start)
+    async def _watch(self, app: Any) -> None:
+        await app.wait_until_stopped()
+        self._lose()
+        self._changes.put_nowait(FaustEnded(f"Faust crashed, start this program again: {app.crash_reason}"))
 
     async def _take(self, stream: Any) -> None:
         async for event in stream.noack().events():
@@ -133,24 +140,12 @@ class FaustMember:
     def _lose(self) -> None:
         held, self._held = self._held, None
         self._handed.clear()
-        self._begun.clear()
         if held is not None:
             self._changes.put_nowait(Revoked(held))
 
-    async def _wait_for_owners(self) -> dict[Any, int]:
-        """In place of Faust's seek: nothing is read before the owner has said from where."""
-        consumer = self._app.consumer
-        consumer.pause_partitions({place for place in consumer.assignment() if place.partition not in self._begun})
-        return {}
-
     async def _begin(self, partition: int, offset: int) -> None:
         self._check(partition)
-        consumer = self._app.consumer
-        place = faust.types.TP(self._topic, partition)
-        await self._call(consumer.seek_wait({place: offset}))
-        self._check(partition)
-        self._begun.add(partition)
-        consumer.resume_partitions({place})
+        await self._call(self._app.consumer.seek_wait({TP(self._topic, partition): offset}))
 
     async def _call(self, work: Any) -> Any:
         try:

@@ -17,6 +17,7 @@ from tenacity import (
 from events.flow import Document
 from projections import flows
 from services.core.codes import Code
+from services.core.definition import digest as definition_digest
 from services.core.graph import Graph, compile_
 from services.core.problems import Problem
 from services.kit.database import Database, is_gone
@@ -34,14 +35,16 @@ class Definitions:
         self._size = size
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
 
-    async def load(self, digest: str, patience_s: float | None = PATIENCE_S) -> Graph:
-        """The graph of a hash; waits (so long, or until cancelled) for rows that are behind or do not answer.
+    async def load(self, digest: str, patience_s: float | None = PATIENCE_S, document: Document | None = None) -> Graph:
+        """The graph of a hash; waits (so long, or until cancelled) for rows that are behind or do not answer, unless a `document` is given.
 
         Raises `Problem` when it does not come, or cannot run here.
         """
         graph = self._graphs.get(digest)
         if graph is None:
-            graph = compile_(await self._document(digest, patience_s))
+            if document is not None and definition_digest(document) != digest:
+                raise Problem(Code.PROTOCOL_VALIDATION_ERROR, "the document is not the one that its hash names")
+            graph = compile_(document or await self._document(digest, patience_s))
             self._graphs[digest] = graph
             if len(self._graphs) > self._size:
                 self._graphs.popitem(last=False)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
+from events.flow import Document
 from services.core.graph import Graph
 from services.core.problems import Problem
 from services.processor.definitions import Definitions
@@ -26,9 +27,9 @@ class Graphs:
         self._definitions = definitions
         self._graphs: dict[str, Graph] = {}
 
-    async def load(self, definition: str) -> Graph:
-        """The graph of a hash, within the patience of `Definitions`. Raises `Problem`."""
-        return await self._definitions.load(definition)
+    async def load(self, definition: str, document: Document | None = None) -> Graph:
+        """The graph of a hash (or of its `document`), within the patience of `Definitions`. Raises `Problem`."""
+        return await self._definitions.load(definition, document=document)
 
     def get(self, run: str) -> Graph | None:
         """The graph of an open run; None while it is missing."""
@@ -42,10 +43,10 @@ class Graphs:
         """The run is over."""
         self._graphs.pop(run, None)
 
-    async def find(self, definition: str, runs: Iterable[str], found: Found) -> None:
+    async def find(self, definition: str, document: Document | None, runs: Iterable[str], found: Found) -> None:
         """Wait for a definition, as long as it takes, then tell its runs one by one."""
         try:
-            graph = await self._definitions.load(definition, None)
+            graph = await self._definitions.load(definition, None, document)
         except Problem as problem:
             _log.error("definition.cannot_run", definition=definition, runs=list(runs), reason=problem.message)
             return

@@ -1,8 +1,8 @@
 """Commands that a host hands over, held against the log: the host's stream is quick, and only the log is right.
 
 In come records as the host's stream brings them, with its way to acknowledge; out go commands in log order, each once.
-What the stream left out is read from the log, what it brings twice or too early is dropped, and after a while of silence
-the log is asked as well: so neither a host's rebalance nor its memory decides which command comes next.
+What came before is read from the log, and so is what the stream left out; what it brings twice is dropped; after a while
+of silence the log is asked as well: so neither a host's rebalance nor its memory decides which command comes next.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ class HandedCommands:
         self._partition = partition
         self._begin = begin
         self._begun = False
+        self._doubtful = True
         self._place = 0
         self._known = 0
         self._arrived: deque[StoredRecord] = deque()
@@ -50,6 +51,7 @@ class HandedCommands:
     async def seek(self, offset: int) -> None:
         """See `Commands.seek`. Everything below is done, and acknowledged to the host."""
         self._place = offset
+        self._doubtful = True
         for done in sorted(place for place in self._owed if place < offset):
             self._acknowledge(done)
         if not self._begun:
@@ -60,8 +62,9 @@ class HandedCommands:
         """See `Commands.next`."""
         while True:
             found = self._take()
-            if not found and (self._arrived or self._place < self._known or await self._silence()):
+            if not found and (self._doubtful or self._arrived or self._place < self._known or await self._silence()):
                 found = list(await self._log.read(topics.COMMANDS, self._partition, self._place, _READ))
+                self._doubtful = len(found) == _READ
             if found:
                 self._place = found[-1].offset + 1
                 return [(stored, partial(self._acknowledge, stored.offset)) for stored in found]

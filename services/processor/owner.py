@@ -15,28 +15,27 @@ from typing import Any
 import structlog
 
 from events import topics
-from events.commands import StartRun
-from events.envelope import Command, Envelope, Meta, StoredRecord
-from events.node import NodeStarted
+from events.envelope import Command, StoredRecord
 from services.core.effects import Outcome
 from services.core.graph import Graph
 from services.core.problems import Problem
-from services.core.run import Due, GoOn, TakenOver, Told, decide, due_at, request
+from services.core.run import Due, GoOn, TakenOver, Told, due_at, request
 from services.core.run_state import Active, Place
 from services.core.turn import Limits
 from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.world import World
 from services.processor.commands import Commands
+from services.processor.deciding import Deciding, Move, Step
 from services.processor.definitions import Definitions
 from services.processor.doing import Doing
 from services.processor.effects import EffectWorld
 from services.processor.graphs import NO_GRAPH, Graphs
 from services.processor.pipeline import Acknowledged, Pipeline
 from services.processor.reading import opened
-from services.processor.state import Answer, PartitionState, Said
-from services.processor.takeover import SOURCE, Confirm, Ownership, take_over
+from services.processor.state import PartitionState
+from services.processor.takeover import Confirmation, Ownership, take_over
 from services.processor.timers import Timers
-from services.processor.watch import Foreign, Watch, event_id
+from services.processor.watch import Foreign, Watch
 
 INBOX = 2_000
 """Inputs that may wait before commands and effects are held up."""
@@ -58,7 +57,7 @@ class _Wish:
 @dataclass(frozen=True, slots=True)
 class _Moved:
     run: str
-    why: Told | Due | GoOn | TakenOver
+    why: Move
     graph: Graph | None = None
 
 
@@ -73,7 +72,7 @@ class Tools:
     definitions: Definitions
 
 
-async def own(world: World, tools: Tools, partition: int, commands: Commands, confirm: Confirm) -> None:
+async def own(world: World, tools: Tools, partition: int, commands: Commands, confirm: Confirmation) -> None:
     """Own a partition, ownership after ownership, until cancelled. Raises `NotMember`, `Poisoned`, `TooLarge`."""
     while True:
         ownership = await take_over(world, partition, confirm)
@@ -99,12 +98,12 @@ class Owner:
         self._commands = commands
         self._graphs = Graphs(tools.definitions)
         self._limits = Limits(run_ms=int(world.settings.run_limit_s * 1000), quiet_ms=int(world.settings.node_limit_s * 1000))
+        self._deciding = Deciding(ownership.claim, ownership.state, self._limits)
         self._inbox: asyncio.Queue[_Input] = asyncio.Queue(INBOX)
         self._pipeline = Pipeline(ownership.appender, world.blobs, world.metrics)
         self._watch = Watch(world.log, ownership.partition, ownership.claim, self._pipeline)
         self._timers = Timers(world.clock)
         self._doing = Doing(tools.effects, self._told)
-        self._said = 0
         self._forgot = world.clock.now()
         self._stopping = False
 
@@ -158,12 +157,13 @@ class Owner:
     async def _resume(self) -> None:
         """What the last owner left: each open run goes on when its definition is there, and waits for nobody else's."""
         open_runs: dict[str, list[str]] = defaultdict(list)
-        for run, state in self._state.runs.items():
-            self._timers.set(run, state.began + self._limits.run_ms)
-            open_runs[state.terms.definition].append(run)
+        for run, due in self._deciding.taken_over().items():
+            self._timers.set(run, due)
+            open_runs[self._state.runs[run].terms.definition].append(run)
         async with asyncio.TaskGroup() as group:
             for definition, runs in open_runs.items():
-                group.create_task(self._graphs.find(definition, runs, self._found))
+                document = self._state.runs[runs[0]].terms.document
+                group.create_task(self._graphs.find(definition, document, runs, self._found))
 
     async def _found(self, run: str, graph: Graph) -> None:
         await self._inbox.put(_Moved(run, TakenOver(), graph))
@@ -184,32 +184,27 @@ class Owner:
                 self._forget()
 
     async def _wish(self, wish: _Wish) -> None:
-        command = await opened(topics.COMMANDS, self._ownership.partition, wish.stored, self._world.blobs)
+        step = await self._decided(wish.stored)
+        self._write(step, wish.ack)
+        if step.more:
+            self._move(step.run, GoOn())
+
+    async def _decided(self, stored: StoredRecord) -> Step:
+        command = await opened(topics.COMMANDS, self._ownership.partition, stored, self._world.blobs)
         assert isinstance(command.data, Command), "the commands topic has only commands"
-        meta = command.meta
-        answer = await self._answer(command)
-        now = self._world.clock.now()
-        run = command.data.run if isinstance(command.data, StartRun) else meta.stream.removeprefix("run-")
-        self._write(run, [self._envelope(said, now, meta, wish.stored.offset) for said in answer.said], wish.ack)
-        if answer.more:
-            self._move(run, GoOn())
-
-    async def _answer(self, command: Envelope) -> Answer:
-        wish, graph = command.data, None
-        if isinstance(wish, StartRun) and command.meta.id not in self._state.known:
+        start, graph = self._deciding.needs_graph(command), None
+        if start is not None:
             try:
-                graph = await self._graphs.load(wish.definition)
+                graph = await self._graphs.load(start.definition, start.document)
             except Problem as problem:
-                return self._state.refuse(command.meta, problem.code, problem.message)
-            if wish.run not in self._state.runs:
-                self._graphs.keep(wish.run, graph)
-        return self._state.decide(command, self._world.clock.now(), graph, self._limits)
+                return self._deciding.refuse(command, stored.offset, self._world.clock.now(), problem.code, problem.message)
+            if start.run not in self._state.runs:
+                self._graphs.keep(start.run, graph)
+        return self._deciding.wish(command, stored.offset, self._world.clock.now(), graph)
 
-    def _move(self, run: str, input_: Told | Due | GoOn | TakenOver, found: Graph | None = None) -> None:
-        while True:
-            state = self._state.runs.get(run)
-            if state is None:
-                return
+    def _move(self, run: str, input_: Move, found: Graph | None = None) -> None:
+        more = True
+        while more and (state := self._state.runs.get(run)) is not None:
             if found is not None:
                 self._graphs.keep(run, found)
             now = self._world.clock.now()
@@ -218,16 +213,15 @@ class Owner:
                 if now < state.began + self._limits.run_ms:
                     return
                 graph, input_ = NO_GRAPH, Due()
-            decision = decide(state, input_, now, graph, self._limits)
-            self._write(run, [self._envelope(Said(topics.run_stream(run), state.terms.app, event), now) for event in decision.events])
-            if not decision.more:
-                return
+            step = self._deciding.move(run, input_, now, graph)
+            more = step is not None and step.more
+            if step is not None:
+                self._write(step)
             input_ = GoOn()
 
-    def _write(self, run: str, envelopes: Sequence[Envelope], ack: Acknowledged | None = None) -> None:
-        """Fold what was decided, hand it to the pipeline, and set what follows."""
-        for envelope in envelopes:
-            self._state.apply(envelope.meta, envelope.data)
+    def _write(self, step: Step, ack: Acknowledged | None = None) -> None:
+        """Hand what was decided to the pipeline, and set what follows."""
+        run = step.run
         state = self._state.runs.get(run)
         graph = self._graphs.get(run)
         self._doing.stop_unwanted(run, state)
@@ -236,41 +230,21 @@ class Owner:
             self._timers.set(run, None)
         elif graph is not None:
             self._timers.set(run, due_at(state, graph, self._limits))
-        started = [((data.node, data.path), data.attempt) for one in envelopes if isinstance(data := one.data, NodeStarted)]
-        if envelopes:
-            self._pipeline.put(envelopes, partial(self._acknowledged, run, started, ack) if started or ack else None)
+        if step.envelopes:
+            begun = step.begun
+            self._pipeline.put(step.envelopes, partial(self._acknowledged, run, begun, ack) if begun or ack else None)
 
-    def _acknowledged(self, run: str, started: Sequence[tuple[Place, int]], ack: Acknowledged | None) -> None:
+    def _acknowledged(self, run: str, begun: Sequence[tuple[Place, int]], ack: Acknowledged | None) -> None:
         if ack is not None:
             ack()
-        state = self._state.runs.get(run)
         graph = self._graphs.get(run)
-        if state is None or graph is None:
-            return
-        for place, attempt in started:
-            if place in state.working and state.nodes[place].attempt == attempt:
+        for place, attempt in begun:
+            state = self._deciding.waits_for(run, place, attempt)
+            if state is not None and graph is not None:
                 self._start(run, state, place, graph)
 
     def _start(self, run: str, state: Active, place: Place, graph: Graph) -> None:
         self._doing.start(run, place, state.nodes[place].attempt, lambda: request(state, place, graph, self._limits))
-
-    def _envelope(self, said: Said, time: int, command: Meta | None = None, offset: int | None = None) -> Envelope:
-        self._said += 1
-        meta = Meta(
-            id=event_id(self._ownership.claim, self._said),
-            type=said.event.type,
-            version=said.event.version,
-            stream=said.stream,
-            time=time,
-            source=SOURCE,
-            app=said.app,
-            actor=command.actor if command else "",
-            claim=self._ownership.claim,
-            cause=offset,
-            command=command.id if command else "",
-            traceparent=command.traceparent if command else "",
-        )
-        return Envelope(meta, said.event)
 
     def _forget(self) -> None:
         now = self._world.clock.now()

@@ -25,39 +25,98 @@ Acknowledged = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class Group:
+    """One decision's events, encoded; `size` is their bytes, about."""
+
     records: list[Record]
     size: int
     then: Acknowledged | None
 
 
-class Pipeline:
-    """Writes one ownership's events. `run` ends only with the error that closed it.
+class Waiting:
+    """What is decided and not written yet: groups in order, none of them ever cut in two.
 
     `written` counts the acknowledged records, `last` is the offset of the newest of them (-1 before there is one).
     """
 
-    def __init__(self, appender: Appender, blobs: Blobs, metrics: Metrics) -> None:
+    def __init__(self) -> None:
         self.written = 0
         self.last = -1
+        self._groups: list[Group] = []
+        self._records = 0
+        self._bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be decided."""
+        return self._records < WAITING_LIMIT and self._bytes < WAITING_BYTES
+
+    def put(self, envelopes: Sequence[Envelope], then: Acknowledged | None = None) -> None:
+        """One decision's events; `then` is called when they are in the log."""
+        records = [encode(envelope) for envelope in envelopes]
+        size = sum(len(record.value) + _OVERHEAD for record in records)
+        self._groups.append(Group(records, size, then))
+        self._records += len(records)
+        self._bytes += size
+
+    def take(self) -> list[Group]:
+        """The next batch: as many whole groups as it may hold, at least one."""
+        count = size = 0
+        for index, group in enumerate(self._groups):
+            count += len(group.records)
+            size += group.size
+            if index and (count > BATCH_RECORDS or size > MAX_BATCH_BYTES // 2):
+                batch, self._groups = self._groups[:index], self._groups[index:]
+                break
+        else:
+            batch, self._groups = self._groups, []
+        self._records -= sum(len(group.records) for group in batch)
+        self._bytes -= sum(group.size for group in batch)
+        return batch
+
+    def acknowledge(self, first: int, batch: Sequence[Group]) -> None:
+        """The batch stands in the log from `first` on: tell those who wait for it. Raises `HistoryLost`."""
+        count = sum(len(group.records) for group in batch)
+        if first <= self.last:
+            raise HistoryLost(f"a batch was written at offset {first}, and our last one stood at {self.last}: the log was cut")
+        self.last = first + count - 1
+        self.written += count
+        for group in batch:
+            if group.then is not None:
+                group.then()
+
+
+class Pipeline:
+    """Writes one ownership's events. `run` ends only with the error that closed it."""
+
+    def __init__(self, appender: Appender, blobs: Blobs, metrics: Metrics) -> None:
         self._appender = appender
         self._blobs = blobs
         self._metrics = metrics
-        self._waiting: list[_Group] = []
-        self._records = 0
-        self._bytes = 0
+        self._waiting = Waiting()
         self._some = asyncio.Event()
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
         self._room.set()
         self._idle.set()
 
+    @property
+    def written(self) -> int:
+        """See `Waiting`."""
+        return self._waiting.written
+
+    @property
+    def last(self) -> int:
+        """See `Waiting`."""
+        return self._waiting.last
+
     def put(self, envelopes: Sequence[Envelope], then: Acknowledged | None = None) -> None:
         """Queue one decision's events; `then` is called when they are in the log."""
-        records = [encode(envelope) for envelope in envelopes]
-        size = sum(len(record.value) + _OVERHEAD for record in records)
-        self._waiting.append(_Group(records, size, then))
-        self._count(len(records), size)
+        self._waiting.put(envelopes, then)
+        self._look_for_room()
         self._idle.clear()
         self._some.set()
 
@@ -76,42 +135,19 @@ class Pipeline:
             await self._some.wait()
             self._some.clear()
             while self._waiting:
-                batch = self._take()
+                batch = self._waiting.take()
+                self._look_for_room()
                 records = [await pack(record, self._blobs) for group in batch for record in group.records]
                 began = clock()
                 first = await self._appender.append(records)
                 self._metrics.batch_seconds.observe(clock() - began)
                 self._metrics.batch_events.observe(len(records))
                 self._metrics.events_appended.inc(len(records))
-                self._acknowledge(first, len(records), batch)
+                self._waiting.acknowledge(first, batch)
             self._idle.set()
 
-    def _acknowledge(self, first: int, count: int, batch: Sequence[_Group]) -> None:
-        if first <= self.last:
-            raise HistoryLost(f"a batch was written at offset {first}, and our last one stood at {self.last}: the log was cut")
-        self.last = first + count - 1
-        self.written += count
-        for group in batch:
-            if group.then is not None:
-                group.then()
-
-    def _take(self) -> list[_Group]:
-        count = size = 0
-        for index, group in enumerate(self._waiting):
-            count += len(group.records)
-            size += group.size
-            if index and (count > BATCH_RECORDS or size > MAX_BATCH_BYTES // 2):
-                batch, self._waiting = self._waiting[:index], self._waiting[index:]
-                break
-        else:
-            batch, self._waiting = self._waiting, []
-        self._count(-sum(len(group.records) for group in batch), -sum(group.size for group in batch))
-        return batch
-
-    def _count(self, records: int, size: int) -> None:
-        self._records += records
-        self._bytes += size
-        if self._records < WAITING_LIMIT and self._bytes < WAITING_BYTES:
+    def _look_for_room(self) -> None:
+        if self._waiting.has_room:
             self._room.set()
         else:
             self._room.clear()

@@ -13,6 +13,8 @@ from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunStarted
 from services.core import run as core_run
 from services.core.app import APP, AppState
+from services.core.bot import BOT, BotState
+from services.core.bot import WISHES as BOT_WISHES
 from services.core.codes import Code
 from services.core.flow import FLOW, WISHES, FlowState
 from services.core.graph import Graph
@@ -44,12 +46,13 @@ class Answer:
 
 @dataclass
 class PartitionState:
-    """All streams of one partition. Runs that ended are only remembered by id, flows and apps for good."""
+    """All streams of one partition. Runs that ended are only remembered by id, flows, apps and bots for good."""
 
     runs: dict[str, Active] = field(default_factory=dict[str, Active])
     ended: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     flows: dict[str, FlowState] = field(default_factory=dict[str, FlowState])
     apps: dict[str, AppState] = field(default_factory=dict[str, AppState])
+    bots: dict[str, BotState] = field(default_factory=dict[str, BotState])
     known: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     keys: dict[tuple[str, str], tuple[str, str, int]] = field(default_factory=dict[tuple[str, str], tuple[str, str, int]])
 
@@ -73,6 +76,8 @@ class PartitionState:
                 self.flows[name] = FLOW.evolve(self.flows.get(name, FLOW.initial), event, meta.time)
             case "app":
                 self.apps[name] = APP.evolve(self.apps.get(name, APP.initial), event, meta.time)
+            case "bot":
+                self.bots[name] = BOT.evolve(self.bots.get(name, BOT.initial), event, meta.time)
             case _:
                 pass
 
@@ -100,6 +105,9 @@ class PartitionState:
                 return self._answer(meta, decision.events, decision)
             case RegisterApp():
                 return self._answer(meta, APP.decide(self.apps.get(wish.app, APP.initial), wish, time))
+            case _ if isinstance(wish, BOT_WISHES):
+                bot = self.bots.get(meta.stream.partition("-")[2], BOT.initial)
+                return self._answer(meta, BOT.decide(bot, wish, time))  # pyright: ignore[reportArgumentType]
             case _ if isinstance(wish, WISHES):
                 state = self.flows.get(meta.stream.partition("-")[2], FLOW.initial)
                 return self._answer(meta, FLOW.decide(state, wish, time))  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""Becoming the owner of a partition (law 3): fold to the end, have the group confirm, claim, read the claim back.
+"""Becoming the owner of a partition: the plan of `services.processor.claiming`, carried out on the log.
 
 In comes a partition that the group gave us; out goes an ownership: the folded state, our claim, a producer of our own,
 and the place in the commands where the log says that we go on. Nothing here trusts a writer's memory.
@@ -6,28 +6,27 @@ and the place in the commands where the log says that we go on. Nothing here tru
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from events import topics
-from events.acceptance import Acceptance, Cause, Checkpoint
-from events.envelope import Envelope, Meta, StoredRecord, encode, meta_of
-from events.ownership import PartitionClaimed
+from events.acceptance import Acceptance, Checkpoint
+from events.envelope import StoredRecord
 from services.kit.blobs import unpack
 from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.ids import new_id
 from services.kit.log import Appender
 from services.kit.world import World
-from services.processor.reading import Poisoned, naming
+from services.processor.claiming import Ask, Bounds, Confirm, Identity, Overtaken, Read, Write, taking_over
+from services.processor.reading import naming
 from services.processor.state import PartitionState
 
-SOURCE = "prozess/processor"
 LONGEST_PAUSE_S = 2.0
 _PAUSE_S = 0.01
-_READ = 1_000
 _log = structlog.get_logger(__name__)
-Confirm = Callable[[], Awaitable[None]]
+Confirmation = Callable[[], Awaitable[None]]
 
 
 @dataclass
@@ -42,17 +41,13 @@ class Ownership:
     commands_from: int
 
 
-class _Overtaken(Exception):
-    """Another claim came first."""
-
-
-async def take_over(world: World, partition: int, confirm: Confirm) -> Ownership:
+async def take_over(world: World, partition: int, confirm: Confirmation) -> Ownership:
     """Own the partition; while the log does not answer, try again with growing pauses.
 
     Raises `NotMember` when the group gave it to somebody else, `Poisoned` at what cannot be read, and where the log's beginning is gone.
     """
     again = AsyncRetrying(
-        retry=retry_if_exception_type((AppendFailed, HistoryLost, Unreachable, _Overtaken)),
+        retry=retry_if_exception_type((AppendFailed, HistoryLost, Unreachable, Overtaken)),
         wait=wait_random_exponential(multiplier=_PAUSE_S, max=LONGEST_PAUSE_S),
         before_sleep=lambda attempt: _log.warning("partition.not_taken", partition=partition, reason=_reason(attempt)),
     )
@@ -69,85 +64,51 @@ async def take_over(world: World, partition: int, confirm: Confirm) -> Ownership
     return ownership
 
 
-async def _take_over(world: World, partition: int, confirm: Confirm) -> Ownership:
-    log = world.log
-    identity = await log.identity(topics.EVENTS)
-    commands = await log.identity(topics.COMMANDS)
-    begin, _ = await log.bounds(topics.EVENTS, partition)
-    if begin:
-        raise Poisoned(f"the processor stops: {topics.EVENTS}, partition {partition} begins at offset {begin}, what was before is lost")
-    acceptance = Acceptance(Checkpoint(identity, partition))
-    state = PartitionState()
-    await _fold(world, partition, acceptance, state)
-    await confirm()
-    appender = await log.appender(topics.EVENTS, partition)
-    claim = new_id()
+async def _take_over(world: World, partition: int, confirm: Confirmation) -> Ownership:
+    fold = Acceptance(Checkpoint(await world.log.identity(topics.EVENTS), partition))
+    state, claim = PartitionState(), new_id()
+    plan = taking_over(fold, state, partition, claim, world.clock.now)
+    appender: Appender | None = None
+    answer: Any = None
     try:
-        await appender.append([encode(_claim(world, partition, claim, acceptance.claim, commands))])
-        await _fold(world, partition, acceptance, state)
-        _check(acceptance, claim)
-        resume = await _resume(world, partition, commands, acceptance.cause)
+        while True:
+            try:
+                ask = plan.send(answer)
+            except StopIteration as taken:
+                assert appender is not None, "nothing is taken without a claim"
+                return Ownership(partition, claim, state, appender, fold.offset, taken.value)
+            match ask:
+                case Confirm():
+                    answer = await confirm()
+                case Write(record):
+                    appender = await world.log.appender(topics.EVENTS, partition)
+                    answer = await appender.append([record])
+                case _:
+                    answer = await _answer(world, partition, ask)
     except BaseException:
-        await appender.close()
+        if appender is not None:
+            await appender.close()
         raise
-    state.forget(world.clock.now())
-    return Ownership(partition, claim, state, appender, acceptance.offset, resume)
 
 
-def _check(acceptance: Acceptance, claim: str) -> None:
-    if acceptance.claim != claim:
-        raise _Overtaken(f"claim {acceptance.claim} counts, ours does not")
+async def _answer(world: World, partition: int, ask: Ask) -> Any:
+    match ask:
+        case Identity(topic):
+            return await world.log.identity(topic)
+        case Bounds(topic):
+            return await world.log.bounds(topic, partition)
+        case Read(topic, start, limit):
+            stored = await world.log.read(topic, partition, start, limit)
+            return [await _whole(world, partition, one) for one in stored] if topic == topics.EVENTS else stored
+        case _:
+            raise AssertionError(f"{ask} is no question to the log")
+
+
+async def _whole(world: World, partition: int, stored: StoredRecord) -> StoredRecord:
+    with naming(topics.EVENTS, partition, stored.offset):
+        return await unpack(stored, world.blobs)
 
 
 def _reason(attempt: RetryCallState) -> str:
     wrong = attempt.outcome.exception() if attempt.outcome else None
     return f"{type(wrong).__name__}: {wrong}"
-
-
-def _claim(world: World, partition: int, claim: str, after: str, commands: str) -> Envelope:
-    meta = Meta(
-        id=claim,
-        type=PartitionClaimed.type,
-        version=PartitionClaimed.version,
-        stream=topics.partition_stream(partition),
-        time=world.clock.now(),
-        source=SOURCE,
-        claim=claim,
-    )
-    return Envelope(meta, PartitionClaimed(id=claim, after=after, owner=SOURCE, commands=commands))
-
-
-async def _fold(world: World, partition: int, acceptance: Acceptance, state: PartitionState) -> None:
-    while stored := await world.log.read(topics.EVENTS, partition, acceptance.offset, _READ):
-        for one in stored:
-            with naming(topics.EVENTS, partition, one.offset):
-                accepted = acceptance.step(await unpack(one, world.blobs))
-            if accepted is not None:
-                state.apply(accepted.meta, accepted.envelope.data)
-
-
-async def _resume(world: World, partition: int, commands: str, cause: Cause | None) -> int:
-    """After the newest accepted cause if it still stands there, else after the first record with that command's id, else the beginning."""
-    begin, end = await world.log.bounds(topics.COMMANDS, partition)
-    if cause is None:
-        return begin
-    if cause.topic == commands and cause.offset < begin:
-        if cause.offset + 1 < begin:
-            _log.error("commands.lost", partition=partition, first=cause.offset + 1, last=begin - 1)
-        return begin
-    if cause.topic == commands and cause.offset < end:
-        there = await world.log.read(topics.COMMANDS, partition, cause.offset, 1)
-        if there and there[0].offset == cause.offset and _id(partition, there[0]) == cause.command:
-            return cause.offset + 1
-    at = begin
-    while stored := await world.log.read(topics.COMMANDS, partition, at, _READ):
-        for one in stored:
-            if _id(partition, one) == cause.command:
-                return one.offset + 1
-        at = stored[-1].offset + 1
-    return begin
-
-
-def _id(partition: int, stored: StoredRecord) -> str:
-    with naming(topics.COMMANDS, partition, stored.offset):
-        return meta_of(stored.record).id

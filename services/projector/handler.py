@@ -13,13 +13,14 @@ import sqlalchemy as sa
 from events.acceptance import Acceptance, Accepted, Checkpoint
 from events.catalogue import Unknown
 from events.envelope import Damaged, StoredRecord
-from projections import apps, audit_events, chat_messages, checkpoints, flows, node_runs, run_journal, runs
+from projections import apps, audit_events, bots, chat_messages, checkpoints, flows, node_runs, run_journal, runs
 from services.kit.errors import ProzessError
 
 Apply = Callable[[sa.Connection, Sequence[Accepted]], None]
 
 READ_MODELS: tuple[Apply, ...] = (
     apps.apply,
+    bots.apply,
     flows.apply,
     runs.apply,
     run_journal.apply,

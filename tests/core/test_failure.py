@@ -138,7 +138,11 @@ def test_a_node_that_timed_out_is_retried_or_replaced():
 
 def test_two_nodes_that_time_out_together_are_both_handled():
     document = flow(
-        start(), llm("a", retry=retry(1)), llm("b", retry=retry(1)), end(a=at("a.errorCode"), b=at("b.errorCode")), edges="start > a,b > end"
+        start(),
+        llm("a", retry=retry(1)),
+        llm("b", retry=retry(1)),
+        end(a=at("a.errorCode"), b=at("b.errorCode")),
+        edges="start > a,b > end",
     )
     assert told(document).wait(12_000).last.outputs.words == {"a": 22302, "b": 22302}
 
@@ -195,7 +199,8 @@ def test_an_output_node_whose_early_source_was_skipped_never_begins_when_it_is_s
 
 def test_a_skipped_source_is_an_empty_unit_and_a_default_value():
     document = flow(
-        start(), llm("ask", retry=retry(2), outputs={"output": {"type": "string", "default": "d"}}), joiner("good", "G{{x}}", x=at("ask.output")),
+        start(), llm("ask", retry=retry(2), outputs={"output": {"type": "string", "default": "d"}}),
+        joiner("good", "G{{x}}", x=at("ask.output")),
         joiner("bad", "B{{x}}", x=at("good.output")), end("[{{g}}|{{b}}]", g=at("good.output"), b=at("bad.output")),
         edges="start > ask > good > end; ask !> bad > end",
     )  # fmt: skip

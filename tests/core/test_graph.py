@@ -242,7 +242,8 @@ def test_output_nodes_wait_for_the_nearest_output_nodes_before_them():
 
 def test_only_sources_on_a_way_without_failure_edges_start_an_output_early():
     document = flow(
-        start(), llm("ask", retry=retry(2)), llm("beside"), message("m", "{{a}}{{b}}{{c}}", a=at("ask.output"), b=at("beside.output"), c=at("start.errorCode")),
+        start(), llm("ask", retry=retry(2)), llm("beside"), message("m", "{{a}}{{b}}{{c}}",
+        a=at("ask.output"), b=at("beside.output"), c=at("start.errorCode")),
         end(), edges="start > beside; start > ask !> m > end",
     )  # fmt: skip
     assert compile_(document).early["message::m"] == set()

@@ -45,7 +45,7 @@ def check(story: Story, plan: Plan) -> None:
         assert [stage for stage, _ in screen.pieces] == sorted((stage for stage, _ in screen.pieces), reverse=True), "thinking first"
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(plans(), st.integers(0, 2**32))
 def test_every_output_node_shows_its_rendered_template(plan, seed):
     story = tell(Story(plan.document), seed)
@@ -54,7 +54,7 @@ def test_every_output_node_shows_its_rendered_template(plan, seed):
     check(story, plan)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(plans(), st.integers(0, 2**32))
 def test_every_node_that_can_be_reached_is_completed_or_skipped(plan, seed):
     story = tell(Story(plan.document), seed)

@@ -6,14 +6,14 @@ import pytest
 
 from events.envelope import Event
 from events.flow import FlowBound, FlowDeleted, FlowDrafted, FlowPublished, FlowRevised, FlowTakenOff
-from events.topics import flow_stream
+from events.topics import flow_stream, run_stream
 from projections import flows
 from projections.flows import NoStart, Release
 from projections.schema import BadCursor
 from services.kit.database import Database
-from tests.support.histories import History
+from tests.support.histories import History, started
 from tests.support.rows import project
-from tests.support.samples import FLOW
+from tests.support.samples import FLOW, RUN
 
 DRAFT, SECOND, THIRD = "d" * 64, "e" * 64, "f" * 64
 
@@ -182,3 +182,11 @@ async def test_flows_are_listed_newest_first_page_by_page(database: Database) ->
             await flows.page(connection, "mine", "rubbish")
     assert [flow.flow for flow in first.flows + second.flows] == [names[4], names[3], names[1], names[0]]
     assert second.cursor is None
+
+
+async def test_a_definition_that_a_run_brought_along_is_found_by_its_hash(database: Database) -> None:
+    history = History()
+    history.say(run_stream(RUN), started(definition=THIRD, document={"of": THIRD}))
+    await project(database, history)
+    async with database.connect() as connection:
+        assert await flows.definition(connection, THIRD) == {"of": THIRD}

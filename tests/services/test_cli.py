@@ -15,7 +15,8 @@ from events import delta, node, ownership, run
 from events.envelope import Fact, encode
 from events.topics import EVENTS, mint, partition_of, run_stream, slot_of_id
 from services.cli import build, main
-from services.kit.settings import Settings, variable
+from services.cli.reading import follow
+from services.kit.settings import Settings, load, variable
 from services.kit.sqlite import SqliteLog
 from tests.support.samples import TIME, envelope, full, minimal, words
 
@@ -215,3 +216,22 @@ def test_as_a_program_it_prints_plain_text_and_its_exit_code(tmp_path: Path):
     assert (helped.returncode, helped.stderr, "\x1b" in helped.stdout) == (0, "", False)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == f"prozess: there is no log in {tmp_path} yet; give another folder with --data, or start `prozess dev`.\n"
+
+
+async def test_a_run_that_goes_on_is_followed_until_it_ends(tmp_path: Path):
+    await write(tmp_path, run_stream(RUN), A_RUN[:3])
+    settings = load(data=tmp_path)
+    log = SqliteLog(tmp_path / "log.sqlite", PARTITIONS)
+    await log.start()
+    seen = list[tuple[int, str]]()
+
+    async for event in follow(log, settings, RUN):
+        seen.append((event.position, event.meta.type))
+        if event.meta.type == "run.completed":
+            break
+        if event.position == 3:
+            rest = [encode(envelope(fact, run_stream(RUN), claim="claim-1", id=f"late-{fact.type}")) for fact in A_RUN[5:]]
+            await log.append(EVENTS, partition_of(slot_of_id(RUN), PARTITIONS), rest)
+    await log.stop()
+
+    assert seen == [(1, "run.started"), (2, "node.delta"), (3, "node.delta"), (4, "output.closed"), (5, "run.completed")]

@@ -50,7 +50,9 @@ def start(*, required: tuple[str, ...] = (), **outputs: Any) -> Part:
     return Part("start", "node-start", outputs=outputs, required=required)
 
 
-def llm(name: str, template: str = "", *, outputs: Json | None = None, retry: Json | None = None, param: Json | None = None, **inputs: Any) -> Part:
+def llm(
+    name: str, template: str = "", *, outputs: Json | None = None, retry: Json | None = None, param: Json | None = None, **inputs: Any
+) -> Part:
     known = {
         "model": "m", "domain": "m", "appId": "", "apiKey": "", "apiSecret": "", "source": "openai", "template": template, **(param or {}),
     }  # fmt: skip
@@ -73,7 +75,12 @@ def joiner(name: str, prompt: str = "", *, separator: str | None = None, outputs
 
 
 def end(template: str | None = None, *, name: str = "end", reasoning: str = "", streamed: bool = True, **inputs: Any) -> Part:
-    mode = {"outputMode": 0 if template is None else 1, "template": template or "", "reasoningTemplate": reasoning, "streamOutput": streamed}
+    mode = {
+        "outputMode": 0 if template is None else 1,
+        "template": template or "",
+        "reasoningTemplate": reasoning,
+        "streamOutput": streamed,
+    }
     return Part(name, "node-end", inputs, {}, mode)
 
 

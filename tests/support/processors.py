@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 
@@ -45,6 +45,13 @@ class Script:
         self.gone = asyncio.Event()
         self.said = 0
         self.calls: list[ModelRequest] = []
+        self._spoke = asyncio.Event()
+
+    async def has_said(self, count: int) -> None:
+        """Wait until so many words were told."""
+        while self.said < count:
+            self._spoke.clear()
+            await self._spoke.wait()
 
     async def perform(self, request: ModelRequest, _world: Any) -> AsyncGenerator[Outcome, None]:
         self.calls.append(request)
@@ -60,6 +67,7 @@ class Script:
                 if len(text) > len(request.recorded):
                     await self.pace()
                     self.said += 1
+                    self._spoke.set()
                     yield Piece("content", word)
             await self.pace()
             yield Done()
@@ -91,7 +99,7 @@ class Processor:
         self._confirm = confirm
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> "Processor":
+    def start(self) -> Self:
         self._task = asyncio.create_task(self._own())
         return self
 
@@ -133,7 +141,7 @@ class Processor:
         if not self._task.cancelled():
             self._task.exception()
 
-    async def __aenter__(self) -> "Processor":
+    async def __aenter__(self) -> Self:
         return self.start()
 
     async def __aexit__(self, *_: object) -> None:

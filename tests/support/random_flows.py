@@ -83,11 +83,11 @@ def _template(draw: st.DrawFn, refers: dict[str, At]) -> str:
     return "".join(draw(st.lists(st.sampled_from(units), max_size=6)))
 
 
-def tell(story: Story, seed: int, *, faults: bool = True) -> Story:
+def tell(story: Story, seed: int, *, faults: bool = True, steps: int = 80) -> Story:
     """Tell a whole run: its models speak in turns, think before they answer, fail now and then, change their owner."""
     chance = Random(seed)
     story.take(wish_to_start(q="Q"))
-    for step in range(80):
+    for step in range(steps):
         if story.over:
             return story
         if faults and chance.random() < 0.05:

@@ -114,6 +114,19 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
         {**_NODE, "attributes": {}, "response_digest": DIGEST, "duration_ms": 900},
         {**_NODE_FULL, **_MODEL, "first_token_ms": 120, "problem": PROBLEM},
     ),
+    node.ContextRetrieved: (
+        {
+            **_NODE,
+            "source": "https://example.org/a/b",
+            "revision": DIGEST,
+            "files": 0,
+            "skipped": 0,
+            "passages": (),
+            "digest": DIGEST,
+            "duration_ms": 7,
+        },
+        {**_NODE_FULL, "files": 3, "skipped": 1, "passages": (node.PassageAt(path="src/brew.py", first=1, last=9),)},
+    ),
     node.OutputOpened: ({"node": "message::1"}, _NODE_FULL),
     node.OutputReleased: (
         {"node": "message::1", "unit": 0, "stage": "content", "text": words("b")},

@@ -18,7 +18,7 @@ from services.core.decider import Decider
 from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded
 from services.core.graph import Graph, compile_
 from services.core.run import Decision, Due, GoOn, Input, TakenOver, Told, decide, due_at, request
-from services.core.run_state import Active, NotStarted, RunState, evolve
+from services.core.run_state import Active, NotStarted, Place, RunState, evolve
 from services.core.turn import Limits
 
 I_ = TypeVar("I_")
@@ -193,7 +193,10 @@ class Story:
         return due_at(self.state, self.graph, self.limits)
 
     def asked(self, name: str) -> Request:
-        return request(self.active, (self._ids[name], ()), self.graph, self.limits)
+        return self.asked_of(self.active, (self._ids[name], ()))
+
+    def asked_of(self, state: Active, place: Place) -> Request:
+        return request(state, place, self.graph, self.limits)
 
     def of(self, type_: str, name: str | None = None) -> list[Any]:
         """Events of a type, of a node where one is named."""

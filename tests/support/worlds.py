@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from services.kit.assemble import make_folder
 from services.kit.blobs import FolderBlobs
 from services.kit.clock import Clock, SystemClock
 from services.kit.database import Database
@@ -48,9 +49,9 @@ class HandClock:
 @contextlib.asynccontextmanager
 async def embedded_world(folder: Path, *, clock: Clock | None = None, partitions: int = 1, **settings: Any) -> AsyncGenerator[World]:
     """A started embedded log and migrated rows in this folder, everything closed at the end."""
-    folder.mkdir(parents=True, exist_ok=True)
     clock = SystemClock() if clock is None else clock
     chosen = Settings(data=folder, partitions=partitions, durability="single", **settings)
+    make_folder(chosen)
     log = SqliteLog(folder / "log.sqlite", partitions)
     database = Database(f"sqlite:///{folder / 'rows.sqlite'}")
     try:

@@ -41,7 +41,7 @@ def to_command(chat: Chat, run: str, app: str, pinned: Pinned, mode: Mode, idemp
         definition=pinned.definition,
         mode=mode,
         surface="astron",
-        stream=chat.stream,
+        stream=chat.streams,
         chat=chat.chat_id,
         parameters=Values(subject=subject, words=chat.parameters),
         history=Protected[tuple[Turn, ...]](subject=subject, words=turns),
@@ -53,21 +53,6 @@ def to_command(chat: Chat, run: str, app: str, pinned: Pinned, mode: Mode, idemp
 def sid_of(run: str, leg: int = 1) -> str:
     """The `id` of all frames of one leg of a run: the same live and replayed."""
     return f"spf{run}.{leg}@hf"
-
-
-def refused(code: int, message: str, sid: str, created: int, **more: str | int) -> Frame:
-    """E4: a run that never began. Nulls are spelled out here, unlike in frames."""
-    return {
-        "code": code,
-        "message": message,
-        "id": sid,
-        "created": created,
-        "workflow_step": {"node": None, "seq": 0, "progress": 1.0},
-        "choices": [{"delta": _delta("", ""), "index": 0, "finish_reason": "stop"}],
-        "usage": dict(_ZERO),
-        "event_data": None,
-        **more,
-    }
 
 
 def _delta(content: str, reasoning: str) -> Frame:
@@ -279,8 +264,12 @@ class Frames:
 
 @dataclass
 class Whole:
-    """The one answer of a run that is not streamed (3.6): all text on the final frame."""
+    """The one answer of a run that is not streamed (3.6): all text on the final frame.
 
+    `as_message` says it beside `delta` as OpenAI does.
+    """
+
+    as_message: bool = False
     content: str = ""
     reasoning: str = ""
 
@@ -294,4 +283,5 @@ class Whole:
         step = {} if frame["workflow_step"]["seq"] else {"workflow_step": frame["workflow_step"]}
         delta = _delta("", "") if frame["code"] else _delta(self.content, self.reasoning)
         head = {name: frame[name] for name in ("code", "message", "id", "created")}
-        return {**head, **step, "choices": [{**choice, "delta": delta}], "usage": frame["usage"]}
+        more = {"message": delta} if self.as_message else {}
+        return {**head, **step, "choices": [{**choice, "delta": delta, **more}], "usage": frame["usage"]}

@@ -7,6 +7,8 @@ from typing import Any
 
 from events.acceptance import Accepted
 from services.api.compact import record as data
+from services.api.errors import named
+from services.api.wrong import Body, Wrong
 
 
 def as_json(event: Accepted) -> dict[str, Any]:
@@ -30,3 +32,10 @@ def record(event: Accepted) -> bytes:
 
 
 PING = b": ping\n\n"
+
+
+def problem(wrong: Wrong, _now: int, _id: str) -> tuple[Body, int]:
+    """`{"detail"}` with a status; `code` and `symbol` where the error is in the table."""
+    if wrong.faults or not wrong.code:
+        return {"detail": wrong.message}, wrong.native
+    return {"detail": wrong.message, "code": wrong.code, **named(wrong.code)}, wrong.native

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
+from events.acceptance import Accepted
 from events.run import Mode, RunStarted
 from services.api.api import Api, StrictRoute, TheApi, TheCaller
 from services.api.chat_requests import Answer, Chat
@@ -16,7 +17,7 @@ from services.api.follow import Follower
 from services.api.identity import Caller
 from services.api.problems import BadRequest, Json, Missing, Refusal
 from services.api.starting import flow_id, opened, pinned, run_id, start
-from services.api.streams import EVENT_ID, Rendering, answer, in_astron, timed
+from services.api.streams import EVENT_ID, Rendering, answer, in_astron, timed, whole
 
 router = APIRouter(route_class=StrictRoute, tags=["workflow chat"])
 _Key = Annotated[
@@ -69,30 +70,24 @@ async def _run(api: Api, caller: Caller, request: Request, body: Chat, mode: Mod
     flow = flow_id(body.flow_id)
     pin = await pinned(api, caller, flow, body.version, mode)
     run, follower = await start(api, caller, body, pin, mode, key)
-    if body.stream:
+    if body.streams:
         return _stream(api, follower, run, rendering)
-    return await _whole(api, follower, run, request)
+    return await _whole(api, follower, run, request, as_message=body.of_openai)
 
 
 def _stream(api: Api, follower: Follower, run: str, rendering: Rendering) -> Response:
     return answer(follower, rendering, api.world.settings.ping_s, run, api.world.metrics.open_streams.labels("astron"))
 
 
-async def _whole(api: Api, follower: Follower, run: str, request: Request) -> Response:
+async def _whole(api: Api, follower: Follower, run: str, request: Request, *, as_message: bool) -> Response:
     """One answer with all text, when the run has ended."""
-    frames, whole = astron.Frames(), astron.Whole()
-    try:
-        while not follower.ended:
-            for event in await follower.next(api.world.settings.ping_s):
-                for frame in frames.feed(event):
-                    done = whole.add(frame)
-                    if done is not None:
-                        return Json(done, headers={EVENT_ID: run})
-            if await request.is_disconnected():
-                break
-    finally:
-        follower.close()
-    return Response(status_code=204, headers={EVENT_ID: run})
+    frames, text = astron.Frames(), astron.Whole(as_message)
+
+    def take(event: Accepted) -> astron.Frame | None:
+        return next((done for frame in frames.feed(event) if (done := text.add(frame)) is not None), None)
+
+    said = await whole(follower, request, api.world.settings.ping_s, take)
+    return Response(status_code=204, headers={EVENT_ID: run}) if said is None else Json(said, headers={EVENT_ID: run})
 
 
 async def _attach(api: Api, caller: Caller, event_id: str, after: int, numbered: str) -> Response:

@@ -15,17 +15,29 @@ from projections import node_runs, runs
 from projections.runs import Run, RunFilter
 from projections.schema import BadCursor
 from services.api.api import Api, StrictRoute, TheApi, TheCaller
-from services.api.dialects import astron, native, openai
+from services.api.dialects import agent, assistant, astron, deepwiki, native, openai
 from services.api.follow import Follower
 from services.api.identity import Caller
 from services.api.problems import BadRequest, Json, Missing, Refusal
 from services.api.shown import Text
 from services.api.starting import opened, run_id
-from services.api.streams import EVENT_ID, Rendering, answer, from_position, in_astron, in_native, in_openai
+from services.api.streams import (
+    EVENT_ID,
+    Rendering,
+    answer,
+    from_position,
+    in_agent,
+    in_assistant,
+    in_astron,
+    in_deepwiki,
+    in_native,
+    in_openai,
+    in_raw,
+)
 from services.api.subjects import subject_of
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["runs"])
-Dialect = Literal["native", "astron", "openai"]
+Dialect = Literal["native", "agent", "assistant", "astron", "deepwiki", "openai"]
 Limit = Annotated[int, Query(ge=1, le=200, description="How many.")]
 Cursor = Annotated[str, Query(max_length=500, description="From the page before.")]
 Since = Annotated[int | None, Query(ge=0, lt=1 << 53, description="Milliseconds since 1970, included.")]
@@ -34,6 +46,7 @@ MinPosition = Annotated[int, Query(ge=0, lt=1 << 53, description="Wait until the
 After = Annotated[int | None, Query(ge=0, lt=1 << 53, description="The last position that was read.")]
 _LastId = Annotated[str, Header(alias="Last-Event-ID", max_length=64, description="The last `id` that was read; the same as `after`.")]
 _Accept = Annotated[str, Header(alias="Accept")]
+_From = Annotated[int | None, Query(alias="from", ge=0, lt=1 << 53, description="A byte of the text in UTF-8, from 0.")]
 
 
 @router.get("/runs")
@@ -96,10 +109,12 @@ async def events(
 
 
 @router.get("/runs/{event_id}/text")
-async def text(event_id: str, api: TheApi, caller: TheCaller, min_position: MinPosition = 0) -> Response:
-    """What the run has shown so far."""
+async def text(event_id: str, api: TheApi, caller: TheCaller, min_position: MinPosition = 0, begin: _From = None) -> Response:
+    """What the run has shown so far; with `from`, the text itself from that byte on, live or finished."""
     run = await _mine(api, caller, event_id, min_position)
     follower = await opened(api, run.run)
+    if begin is not None:
+        return await _from_byte(api, follower, run.run, begin)
     try:
         whole = Text()
         for event in await follower.present():
@@ -121,10 +136,27 @@ async def cancel(event_id: str, api: TheApi, caller: TheCaller) -> Response:
     return Json({"event_id": run.run, "status": "cancelled", "position": accepted.position}, headers={EVENT_ID: run.run})
 
 
+async def _from_byte(api: Api, follower: Follower, run: str, begin: int) -> Response:
+    """The raw text of a run, which is what the wiki's doors send. Raises `BadRequest` for a byte that nobody has seen."""
+    try:
+        present = await follower.present()
+    except BaseException:
+        follower.close()
+        raise
+    shown, whole = sum(map(len, map(in_raw().render, present))), in_raw(begin)
+    if begin > shown:
+        follower.close()
+        raise BadRequest(f"from: the text has {shown} bytes so far")
+    gauge = api.world.metrics.open_streams.labels("native")
+    return answer(follower, whole, api.world.settings.ping_s, run, gauge, before=present, media_type="text/plain; charset=utf-8")
+
+
 def _rendering(api: Api, frames: Dialect, position: int) -> Rendering:
     if frames == "native":
         return in_native()
-    return from_position(in_astron(api.world.clock) if frames == "astron" else in_openai(), position)
+    views = {"agent": in_agent, "assistant": in_assistant, "deepwiki": in_deepwiki, "openai": in_openai}
+    view = in_astron(api.world.clock) if frames == "astron" else views[frames]()
+    return from_position(view, position)
 
 
 async def _mine(api: Api, caller: Caller, event_id: str, min_position: int) -> Run:
@@ -176,7 +208,14 @@ async def _as_json(follower: Follower, frames: Dialect, position: int, run: str)
         follower.close()
     if frames == "native":
         return Json({"events": [native.as_json(event) for event in found], **state}, headers={EVENT_ID: run})
-    fold = astron.Frames() if frames == "astron" else openai.Chunks()
+    folds = {
+        "agent": agent.Chunks,
+        "assistant": assistant.Blocks,
+        "astron": astron.Frames,
+        "deepwiki": deepwiki.Blocks,
+        "openai": openai.Chunks,
+    }
+    fold = folds[frames]()
     shown = [(event.position, fold.feed(event)) for event in found]
     return Json({"frames": [frame for at, caused in shown if at > position for frame in caused], **state}, headers={EVENT_ID: run})
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from services.kit.clock import Clock
 from services.kit.models import offline
+from services.kit.models.accounts import SCHEME, accounts, obstacle
 from services.kit.models.connections import ANSWER_BYTES, Connections
 from services.kit.models.continues import handed_over, shape_of, table
 from services.kit.models.endpoint import OPENAI, Endpoint, endpoint_of
@@ -25,15 +26,34 @@ class Models:
         self._own_url = settings.openai_base_url or (OPENAI if settings.openai_api_key else "")
         self._shapes = table(settings.model_continues)
         self._connections = Connections(answer_bytes)
+        self._accounts = accounts(settings)
 
     def call(self, question: Question) -> Call:
         """The call, not sent yet. Raises `ModelFailed` where the question cannot be asked."""
         if question.url == offline.URL or (not question.url and question.model == offline.NAME):
             return offline.OfflineCall(question, self._clock)
+        question = self._of_account(question)
         endpoint, own = self._endpoint(question)
         shape = handed_over(question, shape_of(self._shapes, endpoint.host, endpoint.port, question.model))
         question = replace(question, key=_sendable(question.key or (self._key if own else "")))
         return OpenAICall(self._connections.client(endpoint), endpoint, question, shape, own=own)
+
+    def missing(self, account: str, model: str = "") -> str:
+        """Why an account of this program cannot be asked, as a sentence; empty for no reason, or for no account."""
+        known = self._accounts.get(account)
+        return "" if known is None else obstacle(known, model)
+
+    def _of_account(self, question: Question) -> Question:
+        """The question with address and key of the account that its url names (`provider:<name>`)."""
+        if not question.url.startswith(SCHEME):
+            return question
+        account = self._accounts.get(question.url.removeprefix(SCHEME))
+        if account is None:
+            raise ModelFailed("the model's url names a provider that is not known here", kind="url")
+        reason = obstacle(account, question.model)
+        if reason:
+            raise ModelFailed(reason, kind="key")
+        return replace(question, url=account.url, key=question.key or account.key)
 
     def _endpoint(self, question: Question) -> tuple[Endpoint, bool]:
         if not question.url and not self._own_url:

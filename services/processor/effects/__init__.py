@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.core.effects import ModelRequest, NoopRequest, Outcome, Request
+from services.core.effects import ModelRequest, NoopRequest, Outcome, RepositoryRequest, Request
 from services.kit.clock import Clock
 from services.kit.metrics import Metrics
 from services.kit.models.provider import Models
+from services.kit.retrieval.retrieval import Retrieval
 from services.kit.secrets import Secrets
 from services.kit.settings import Settings
-from services.processor.effects import llm, noop
+from services.processor.effects import llm, noop, repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class EffectWorld:
     clock: Clock
     metrics: Metrics
     models: Models
+    retrieval: Retrieval
 
 
 class Outside(Protocol):
@@ -46,6 +48,7 @@ Effect = Callable[[Any, EffectWorld], AsyncGenerator[Outcome, None]]
 
 EFFECTS: dict[type[Request], Effect] = {
     ModelRequest: llm.perform,
+    RepositoryRequest: repository.perform,
     NoopRequest: noop.perform,
 }
 
@@ -55,7 +58,14 @@ async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
     """The effects' world for the life of a program; its connections are closed at the end. Raises `Refused` for bad settings."""
     models = Models(world.settings, world.clock)
     try:
-        yield EffectWorld(settings=world.settings, secrets=world.secrets, clock=world.clock, metrics=world.metrics, models=models)
+        yield EffectWorld(
+            settings=world.settings,
+            secrets=world.secrets,
+            clock=world.clock,
+            metrics=world.metrics,
+            models=models,
+            retrieval=Retrieval(world.settings),
+        )
     finally:
         await models.aclose()
 

@@ -16,7 +16,9 @@ def told(*events: Event, step_ms: int = 10) -> list[Accepted]:
     """The events of one run, one after the other, each a little later."""
     said: list[Accepted] = []
     for position, event in enumerate(events, 1):
-        meta = Meta(f"e{position}", event.type, event.version, f"run-{RUN}", BEGAN + step_ms * (position - 1), "prozess/processor", app="demo")
+        meta = Meta(
+            f"e{position}", event.type, event.version, f"run-{RUN}", BEGAN + step_ms * (position - 1), "prozess/processor", app="demo"
+        )
         said.append(Accepted(0, 100 + position, position, Envelope(meta, event)))
     return said
 
@@ -105,5 +107,3 @@ def failing(mode: Mode) -> list[Accepted]:
 
 def until(events: Sequence[Accepted], position: int) -> list[Accepted]:
     return [event for event in events if event.position <= position]
-
-

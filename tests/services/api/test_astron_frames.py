@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from events.node import DeltaRange, OutputReleased
 from events.run import Mode, RunCancelled
 from services.api.compact import record
 from services.api.dialects import astron
 from services.api.dialects.astron import Frames, Whole
-from tests.services.api.stories import BEGAN, RUN, failing, linear, node, started, thinking, told, until
+from tests.services.api.stories import BEGAN, RUN, delta, failing, linear, node, started, thinking, told, unit, until
 
 ZERO = {"completion_tokens": 0, "prompt_tokens": 0, "total_tokens": 0}
 SID = f"spf{RUN}.1@hf"
@@ -156,6 +157,27 @@ def test_progress_in_open_streams_never_falls_and_seq_counts_from_one(story):
     assert progress == sorted(progress)
     assert progress[-1] == 1.0
     assert [frame["workflow_step"]["seq"] for frame in shown] == list(range(1, len(shown) + 1))
+
+
+def test_progress_that_falls_is_held_in_open_streams_and_told_in_debug_streams():
+    def story(mode: Mode) -> list[float]:
+        say = "message::1"
+        events = told(
+            started(mode), node(say, "message", "M", 0.899), unit(say, "a"), node("text-joiner::1", "text-joiner", "J", 0.5), unit(say, "b")
+        )
+        return [frame["workflow_step"]["progress"] for frame in frames(events) if frame["choices"][0]["delta"]["content"]]
+
+    assert story("open") == [0.9, 0.9]
+    assert story("debug") == [0.899, 0.5]
+
+
+def test_only_the_released_part_of_what_waited_is_shown():
+    model = "spark-llm::1"
+    part = OutputReleased(node="node-end::1", stage="content", unit=0, of=DeltaRange(node=model, stage="content", start=1, stop=2))
+    pieces = [delta(model, text) for text in ("a", "b", "c")]
+    thought = delta(model, "hm", stage="reasoning")
+    found = frames(told(started(), thought, *pieces, part, part))
+    assert [brief(frame)[2] for frame in found] == ["b", "b"]
 
 
 def test_an_attempt_that_begins_again_has_no_second_start_frame():

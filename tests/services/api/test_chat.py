@@ -170,12 +170,12 @@ async def test_a_cursor_that_is_no_number_is_460(house: House, linear: str):
 
 
 async def test_a_repeated_start_follows_the_first_run(house: House, linear: str):
-    answers = []
-    for _ in range(2):
+    answers = set()
+    for _ in range(6):
         async with house.chat(linear, headers={"Idempotency-Key": "k-1"}) as answer:
-            answers.append(await answer.aread())
+            answers.add(await answer.aread())
             run = answer.headers["x-event-id"]
-    assert answers[0] == answers[1]
+    assert len(answers) == 1
     assert (await house.http.get(f"/v1/runs/{run}")).status_code == 200
     listed = (await house.http.get("/v1/runs", params={"flow": linear})).json()["runs"]
     assert [one["event_id"] for one in listed].count(run) == 1
@@ -214,7 +214,7 @@ async def test_a_cancelled_run_ends_its_stream_and_the_call_of_the_model(house: 
     [
         ({"flow_id": "abc"}, 20805),
         ({"flow_id": ""}, 20805),
-        ({"flow_id": "７"}, 20805),  # noqa: RUF001 (a digit, but not one of ours)
+        ({"flow_id": "７"}, 20805),
         ({"flow_id": "1234567"}, 20201),
         ({"flow_id": "9" * 400}, 20201),
     ],

@@ -1,7 +1,6 @@
 """Runs on the record, over HTTP: lists, one run, its events in every dialect, text, history, audit."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -22,13 +21,13 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-async def ran(house: House) -> AsyncIterator[Ran]:
+async def ran(house: House) -> Ran:
     flow = await house.deploy(standard())
     async with house.chat(flow, "bob", chat_id="chat 1/a", uid="u-7") as answer:
         raw = await answer.aread()
     event_id = answer.headers["x-event-id"]
     await house.http.get(f"/v1/runs/{event_id}", params={"min_position": await last_position(house, event_id)})
-    yield Ran(flow, event_id, raw)
+    return Ran(flow, event_id, raw)
 
 
 async def last_position(house: House, event_id: str) -> int:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -12,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from events.topics import slot_of_id
+from events.topics import COMMANDS, slot_of_id
+from services.cli import main
 from services.dev import demo
 from services.kit.serving import listen
 from services.kit.settings import Settings, variable
+from services.kit.sqlite_file import lock
+from services.kit.sqlite_view import SqliteView
 
 PATIENCE_S = 50
 
@@ -76,6 +78,12 @@ async def paste(lines: list[str]) -> tuple[str, str]:
     return out.decode(), err.decode()
 
 
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch):
+    for name in [*map(variable, Settings.model_fields), "PORT"]:
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.mark.timeout(120)
 async def test_the_three_printed_lines_work_and_ctrl_c_exits_0(tmp_path: Path):
     async with asyncio.timeout(PATIENCE_S), dev(tmp_path, PORT="0") as started:
@@ -91,7 +99,7 @@ async def test_the_three_printed_lines_work_and_ctrl_c_exits_0(tmp_path: Path):
     assert slot_of_id(run) >= 0
     frames = [json.loads(line.removeprefix("data: ")) for line in streamed.splitlines() if line.startswith("data: ")]
     answer = "".join(frame["choices"][0]["delta"]["content"] for frame in frames)
-    assert answer
+    assert answer, streamed
     assert frames[-1]["choices"][0]["finish_reason"] == "stop"
     positions = [int(line.removeprefix("id: ")) for line in again.splitlines() if line.startswith("id: ")]
     assert positions == list(range(4, 4 + len(positions)))
@@ -101,49 +109,50 @@ async def test_the_three_printed_lines_work_and_ctrl_c_exits_0(tmp_path: Path):
 
 
 @pytest.mark.timeout(120)
-async def test_started_again_it_has_the_same_demo_and_no_second_one(tmp_path: Path):
+async def test_started_again_it_has_the_same_demo_and_wishes_for_nothing_new(tmp_path: Path):
     async with asyncio.timeout(PATIENCE_S), dev(tmp_path, "--port", "0") as first:
         await first.until("/messages")
         assert await first.stop(signal.SIGTERM) == 0
-    size = (tmp_path / "log.sqlite").stat().st_size
+    before = await wished(tmp_path)
 
     async with asyncio.timeout(PATIENCE_S), dev(tmp_path, "--port", "0") as second:
         await second.until("/messages")
-        out, _ = await paste([second.lines[0], 'echo "$EVENT"'])
-        assert await second.stop() == 0
+        assert await second.stop(signal.SIGTERM) == 0
 
-    assert re.fullmatch(r"\d{19}", out.strip())
+    assert (before, await wished(tmp_path)) == (4, 4)
     assert demo.FLOW in first.lines[0]
-    assert size > 0
 
 
-async def test_a_taken_port_is_one_sentence_and_exit_code_2(tmp_path: Path):
+async def wished(folder: Path) -> int:
+    """How many commands the log holds."""
+    view = SqliteView(folder / "log.sqlite")
+    await view.start()
+    return sum([(await view.bounds(COMMANDS, partition))[1] for partition in range(view.partitions(COMMANDS))])
+
+
+def test_a_taken_port_is_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     with listen("127.0.0.1", 0) as taken:
         port = str(taken.getsockname()[1])
-        async with asyncio.timeout(PATIENCE_S), dev(tmp_path, PORT=port) as started:
-            await started.process.wait()
-            printed = (await started.process.communicate())[0].decode()
 
-    assert printed == f"prozess: port {port} on 127.0.0.1 is in use; give another with --port.\n"
-    assert started.process.returncode == 2
+        assert main(["dev", "--data", str(tmp_path), "--port", port]) == 2
+
+    assert capsys.readouterr().err == f"prozess: port {port} on 127.0.0.1 is in use; give another with --port.\n"
+    assert not list(tmp_path.iterdir())
 
 
-async def test_a_folder_that_cannot_be_written_is_one_sentence_and_exit_code_2(tmp_path: Path):
+def test_a_folder_that_cannot_be_written_is_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "file").touch()
-    async with asyncio.timeout(PATIENCE_S), dev(tmp_path / "file" / "data", "--port", "0") as started:
-        printed = (await started.process.communicate())[0].decode()
 
-    assert printed == f"prozess: the data folder {tmp_path}/file/data cannot be written: not a directory; give another with --data.\n"
-    assert started.process.returncode == 2
+    assert main(["dev", "--data", str(tmp_path / "file" / "data"), "--port", "0"]) == 2
+
+    said = f"prozess: the data folder {tmp_path}/file/data cannot be written: not a directory; give another with --data.\n"
+    assert capsys.readouterr().err == said
 
 
-async def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path):
-    async with asyncio.timeout(PATIENCE_S), dev(tmp_path, "--port", "0") as first:
-        await first.until("/messages")
-        async with dev(tmp_path, "--port", "0") as second:
-            printed = (await second.process.communicate())[0].decode()
-        assert await first.stop() == 0
+def test_a_folder_in_use_is_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with lock(tmp_path / "log.sqlite"):
+        assert main(["dev", "--data", str(tmp_path), "--port", "0"]) == 2
 
-    assert second.process.returncode == 2
-    assert f"is in use by process {first.process.pid}" in printed
-    assert printed.count("\n") == 1
+    told = capsys.readouterr().err
+    assert f"is in use by process {os.getpid()}" in told
+    assert told.count("\n") == 1

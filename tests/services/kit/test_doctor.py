@@ -1,5 +1,6 @@
 """The doctor finds what is wrong, part by part, and says what to do."""
 
+import asyncio
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -7,13 +8,13 @@ from threading import Thread
 
 import pytest
 
-from services.kit.doctor import Finding, examine
+from services.kit.doctor import Finding, checked, examine
 from services.kit.settings import Settings, load
 from services.kit.sqlite import SqliteLog
 
 
-async def found(settings: Settings, patience: float = 10.0) -> dict[str, Finding]:
-    return {finding.part: finding async for finding in examine(settings, patience)}
+async def found(settings: Settings) -> dict[str, Finding]:
+    return {finding.part: finding async for finding in examine(settings)}
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def endpoint() -> Iterator[str]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Models)
+    server.daemon_threads = False
     thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}/v1"
@@ -102,7 +104,11 @@ async def test_a_database_that_is_not_there_is_bad_and_its_password_is_not_shown
     assert all("hush" not in finding.said for finding in findings.values())
 
 
-async def test_a_check_that_takes_too_long_is_a_finding(tmp_path: Path):
-    findings = await found(load(data=tmp_path), patience=0)
+async def test_a_check_that_takes_too_long_is_a_finding():
+    async def endless() -> Finding:
+        await asyncio.Event().wait()
+        raise AssertionError
 
-    assert findings["database"] == Finding("database", "bad", "It did not answer within 0 seconds: check its address and the network.")
+    finding = await checked("database", endless, 0.01)
+
+    assert finding == Finding("database", "bad", "It did not answer within 0.01 seconds: check its address and the network.")

@@ -57,8 +57,9 @@ def test_credentials_are_hidden_at_any_depth(out: io.StringIO):
 
 
 def test_lines_of_libraries_have_the_same_form(out: io.StringIO):
-    logging.getLogger("aiokafka").warning("lost %s", "a broker")
-    logging.getLogger("aiokafka").info("chatter")
+    logging.getLogger("faust").warning("lost %s", "a broker")
+    logging.getLogger("faust").info("chatter")
+    logging.getLogger("aiokafka").error("what our adapter says better")
 
     (line,) = lines(out)
     assert (line["event"], line["level"], line["program"]) == ("lost a broker", "warning", "tests")

@@ -8,7 +8,8 @@ import pytest
 
 from services.kit import program
 from services.kit.errors import LogInUse, Refused
-from services.kit.program import Parts, ProgramError, guarded, stoppable, together
+from services.kit.exits import ProgramError, guarded
+from services.kit.program import Parts, stoppable, together
 
 
 async def until(stop: asyncio.Event) -> None:

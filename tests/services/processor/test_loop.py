@@ -82,7 +82,7 @@ async def test_a_record_that_cannot_be_read_stops_the_program(world: World, play
 async def test_an_accepted_event_of_a_newer_version_stops_the_program_at_its_start(world: World) -> None:
     stop = asyncio.Event()
     running = asyncio.ensure_future(loop.run(world, stop))
-    claim = (await until(world, "claim", lambda history: history[0]))
+    claim = await until(world, "claim", lambda history: history[0])
     stop.set()
     await soon("the stop", running)
     newer = encode(envelope(minimal(RunStarted), claim=claim.meta.claim))
@@ -99,7 +99,9 @@ async def test_a_redelivered_command_is_repeated_by_the_next_owner(world: World)
         stop = asyncio.Event()
         running = asyncio.ensure_future(loop.run(world, stop))
         await post(world, posted)
-        await until(world, "answers", lambda history, count=count: sum(one.meta.command == posted.meta.id for one in history) == count or None)
+        await until(
+            world, "answers", lambda history, count=count: sum(one.meta.command == posted.meta.id for one in history) == count or None
+        )
         stop.set()
         await soon("the stop", running)
     answers = [one.meta.type for one in await accepted(world) if one.meta.command]

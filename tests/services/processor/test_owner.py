@@ -176,6 +176,7 @@ async def test_a_fast_model_is_held_up_by_a_stalled_log(world: World, play: Play
     words = [f"{number} " for number in range(500)]
     definition = await define(world, model_flow())
     async with Processor(world) as processor:
+
         async def stall_at_once() -> None:
             if not script.said:
                 processor.faults.stall()
@@ -222,9 +223,9 @@ async def test_what_was_told_before_a_stop_is_on_the_record(world: World, play: 
     await until(world, "first word", happened(NodeDelta, run))
     processor.faults.stall()
     gate.let(1)
-    while script.said < 2:
-        await asyncio.sleep(0)
+    await soon("the second word", asyncio.ensure_future(script.has_said(2)))
     stopping = asyncio.ensure_future(processor.stop())
+    await soon("the end of the effect", asyncio.ensure_future(script.gone.wait()))
     processor.faults.go_on()
     await soon("the stop", stopping)
     assert types(of_run(await accepted(world), run)).count("node.delta") == 2
@@ -253,5 +254,7 @@ async def _left_open(world: World, runs: list[StartRun]) -> None:
     for one in runs:
         await post(world, wish(world, one, one.run))
     for one in runs:
-        await until(world, "start of the model", lambda history, one=one: types(of_run(history, one.run)).count("node.started") >= 2 or None)
+        await until(
+            world, "start of the model", lambda history, one=one: types(of_run(history, one.run)).count("node.started") >= 2 or None
+        )
     await processor.kill()

@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 
-from events.acceptance import Accepted
 from events.topics import run_stream
 from projections import checkpoints, runs
-from projections.schema import insert_new
 from services.kit.database import Database
 from services.projector import handler
 from services.projector.handler import Folding, Poisoned, write
@@ -155,6 +153,3 @@ def test_every_read_model_is_asked() -> None:
 
     files = {module.name for module in pkgutil.iter_modules(projections.__path__)} - {"schema", "checkpoints"}
     assert {apply.__module__.removeprefix("projections.") for apply in handler.READ_MODELS} == files
-
-
-_ = (Accepted, insert_new)

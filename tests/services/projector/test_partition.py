@@ -124,7 +124,9 @@ class Unsteady(Database):
 
 
 @pytest.mark.parametrize("after_commit", [False, True])
-async def test_a_database_that_is_away_is_waited_for_and_nothing_is_lost_or_twice(tmp_path: Path, database_url: str, after_commit: bool) -> None:
+async def test_a_database_that_is_away_is_waited_for_and_nothing_is_lost_or_twice(
+    tmp_path: Path, database_url: str, after_commit: bool
+) -> None:
     database = Unsteady(database_url)
     await database.migrate()
     history = History()
@@ -156,7 +158,9 @@ async def test_connections_that_the_server_ends_are_made_again(tmp_path: Path, p
     await database.dispose()
 
 
-async def test_a_projector_that_was_overtaken_begins_again_at_the_new_checkpoint(tmp_path: Path, database: Database, database_url: str) -> None:
+async def test_a_projector_that_was_overtaken_begins_again_at_the_new_checkpoint(
+    tmp_path: Path, database: Database, database_url: str
+) -> None:
     other = Database(database_url)
     async with projector_world(tmp_path, database) as world:
         history = History()

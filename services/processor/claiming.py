@@ -1,0 +1,140 @@
+"""How a partition is taken over (law 3), step by step, as a plan that waits for nothing itself.
+
+The plan asks (`Bounds`, `Read`, `Confirm`, `Write`, `Identity`) and is sent the answers; out comes what was taken. The
+program answers from the log (`services.processor.takeover`), the simulation in the tests from a log that lies in its way.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from events import topics
+from events.acceptance import Acceptance, Cause
+from events.envelope import Envelope, Meta, Record, StoredRecord, encode, meta_of
+from events.ownership import PartitionClaimed
+from services.processor.deciding import SOURCE
+from services.processor.reading import Poisoned, naming
+from services.processor.state import PartitionState
+
+_READ = 1_000
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is the topic's id? Answer: str."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is the first offset, and which will the next record get? Answer: (int, int)."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Records from `start` on. Answer: a sequence of `StoredRecord`, empty at the end."""
+
+    topic: str
+    start: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Does the group still say that the partition is ours? No answer; who does not get it closes the plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Append this claim, alone, with a producer that nobody else has. No answer; a failure ends the plan."""
+
+    claim: Record
+
+
+Ask = Identity | Bounds | Read | Confirm | Write
+Plan = Generator[Ask, Any, int]
+
+
+class Overtaken(Exception):
+    """Another claim came first."""
+
+
+def taking_over(fold: Acceptance, state: PartitionState, partition: int, claim: str, now: Callable[[], int]) -> Plan:
+    """Fold to the end, have the group confirm, claim, fold on until the claim is read. Returns where the commands go on.
+
+    `fold` and `state` are filled. Raises `Overtaken` (begin again) and `Poisoned`.
+    """
+    commands: str = yield Identity(topics.COMMANDS)
+    bounds: tuple[int, int] = yield Bounds(topics.EVENTS)
+    if bounds[0]:
+        raise Poisoned(f"the processor stops: {topics.EVENTS}, partition {partition} begins at offset {bounds[0]}, what was before is lost")
+    yield from _folding(fold, state, partition)
+    yield Confirm()
+    yield Write(_claim(partition, claim, fold.claim, commands, now()))
+    yield from _folding(fold, state, partition)
+    if fold.claim != claim:
+        raise Overtaken(f"claim {fold.claim} counts, ours does not")
+    resume = yield from resuming(partition, commands, fold.cause)
+    state.forget(now())
+    return resume
+
+
+def resuming(partition: int, commands: str, cause: Cause | None) -> Plan:
+    """After the newest accepted cause if it still stands there, else after the first record with that command's id, else the beginning."""
+    bounds: tuple[int, int] = yield Bounds(topics.COMMANDS)
+    begin, end = bounds
+    if cause is None:
+        return begin
+    if cause.topic == commands and cause.offset < begin:
+        if cause.offset + 1 < begin:
+            _log.error("commands.lost", partition=partition, first=cause.offset + 1, last=begin - 1)
+        return begin
+    if cause.topic == commands and cause.offset < end:
+        there: Sequence[StoredRecord] = yield Read(topics.COMMANDS, cause.offset, 1)
+        if there and there[0].offset == cause.offset and _id(partition, there[0]) == cause.command:
+            return cause.offset + 1
+    at = begin
+    while True:
+        stored: Sequence[StoredRecord] = yield Read(topics.COMMANDS, at, _READ)
+        if not stored:
+            return begin
+        for one in stored:
+            if _id(partition, one) == cause.command:
+                return one.offset + 1
+        at = stored[-1].offset + 1
+
+
+def _folding(fold: Acceptance, state: PartitionState, partition: int) -> Generator[Ask, Any, None]:
+    while True:
+        stored: Sequence[StoredRecord] = yield Read(topics.EVENTS, fold.offset, _READ)
+        if not stored:
+            return
+        for one in stored:
+            with naming(topics.EVENTS, partition, one.offset):
+                accepted = fold.step(one)
+            if accepted is not None:
+                state.apply(accepted.meta, accepted.envelope.data)
+
+
+def _claim(partition: int, claim: str, after: str, commands: str, time: int) -> Record:
+    meta = Meta(
+        id=claim,
+        type=PartitionClaimed.type,
+        version=PartitionClaimed.version,
+        stream=topics.partition_stream(partition),
+        time=time,
+        source=SOURCE,
+        claim=claim,
+    )
+    return encode(Envelope(meta, PartitionClaimed(id=claim, after=after, owner=SOURCE, commands=commands)))
+
+
+def _id(partition: int, stored: StoredRecord) -> str:
+    with naming(topics.COMMANDS, partition, stored.offset):
+        return meta_of(stored.record).id

@@ -1,0 +1,107 @@
+"""One ownership's decisions, without the doing: what is decided is folded at once, numbered, and carries the claim.
+
+In come commands with their place, outcomes and timers with their time; out go steps, each of which has to be written as a
+whole. Nothing is read, written or waited for here: the owner does that, and so does the simulation in the tests.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from events import topics
+from events.commands import StartRun
+from events.envelope import Envelope, Meta
+from events.node import NodeStarted
+from services.core.codes import Code
+from services.core.graph import Graph
+from services.core.run import Due, GoOn, TakenOver, Told, decide
+from services.core.run_state import Active, Place
+from services.core.turn import Limits
+from services.processor.state import Answer, PartitionState, Said
+from services.processor.watch import event_id
+
+SOURCE = "prozess/processor"
+Move = Told | Due | GoOn | TakenOver
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one input led to: events that belong together. `more`: the step was full, `GoOn` has to follow."""
+
+    run: str
+    envelopes: Sequence[Envelope]
+    more: bool
+
+    @property
+    def begun(self) -> list[tuple[Place, int]]:
+        """The node runs (place and attempt) whose effects may start once this step is in the log."""
+        return [((data.node, data.path), data.attempt) for one in self.envelopes if isinstance(data := one.data, NodeStarted)]
+
+
+class Deciding:
+    """The newest state of a partition, and everything that its owner says with this claim."""
+
+    def __init__(self, claim: str, state: PartitionState, limits: Limits) -> None:
+        self.state = state
+        self._claim = claim
+        self._limits = limits
+        self._said = 0
+
+    def needs_graph(self, command: Envelope) -> StartRun | None:
+        """The wish whose definition must be at hand before it can be decided."""
+        wish = command.data
+        return wish if isinstance(wish, StartRun) and command.meta.id not in self.state.known else None
+
+    def wish(self, command: Envelope, offset: int, time: int, graph: Graph | None) -> Step:
+        """Decide the command that stands at `offset`: at least one event."""
+        return self._answered(command, offset, time, self.state.decide(command, time, graph, self._limits))
+
+    def refuse(self, command: Envelope, offset: int, time: int, code: Code, message: str) -> Step:
+        """Say no to the command that stands at `offset`."""
+        return self._answered(command, offset, time, self.state.refuse(command.meta, code, message))
+
+    def move(self, run: str, input_: Move, time: int, graph: Graph) -> Step | None:
+        """Decide an outcome, a timer or a takeover; None where the run is not open. Many leave no event."""
+        state = self.state.runs.get(run)
+        if state is None:
+            return None
+        decision = decide(state, input_, time, graph, self._limits)
+        stream = topics.run_stream(run)
+        return self._fold(run, [self._envelope(Said(stream, state.terms.app, event), time) for event in decision.events], decision.more)
+
+    def taken_over(self) -> dict[str, int]:
+        """What the last owner left: each open run, and when its time is over (ms since 1970). Each is moved by `TakenOver` next."""
+        return {run: state.began + self._limits.run_ms for run, state in self.state.runs.items()}
+
+    def waits_for(self, run: str, place: Place, attempt: int) -> Active | None:
+        """The run, if it still waits for this effect."""
+        state = self.state.runs.get(run)
+        wanted = state is not None and place in state.working and state.nodes[place].attempt == attempt
+        return state if wanted else None
+
+    def _answered(self, command: Envelope, offset: int, time: int, answer: Answer) -> Step:
+        wish, meta = command.data, command.meta
+        run = wish.run if isinstance(wish, StartRun) else meta.stream.removeprefix("run-")
+        return self._fold(run, [self._envelope(said, time, meta, offset) for said in answer.said], answer.more)
+
+    def _fold(self, run: str, envelopes: Sequence[Envelope], more: bool) -> Step:
+        for envelope in envelopes:
+            self.state.apply(envelope.meta, envelope.data)
+        return Step(run, envelopes, more)
+
+    def _envelope(self, said: Said, time: int, command: Meta | None = None, offset: int | None = None) -> Envelope:
+        self._said += 1
+        meta = Meta(
+            id=event_id(self._claim, self._said),
+            type=said.event.type,
+            version=said.event.version,
+            stream=said.stream,
+            time=time,
+            source=SOURCE,
+            app=said.app,
+            actor=command.actor if command else "",
+            claim=self._claim,
+            cause=offset,
+            command=command.id if command else "",
+            traceparent=command.traceparent if command else "",
+        )
+        return Envelope(meta, said.event)
