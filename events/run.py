@@ -32,7 +32,8 @@ class RunTerms(Fact):
     """What is wished of a run, and what was accepted: the pinned definition by hash, the parameters, the history.
 
     `subject` names whose words these are; `surface` is the dialect that asked (astron, agent, openai, …). `document` is the
-    definition itself where no flow has it (a chat with a model, a bot); its secrets are references.
+    definition itself where no flow has it (a chat with a model, a bot); its secrets are references. `keys_of` is the app
+    whose secrets they are, where it is not the caller's own.
     """
 
     run: str
@@ -43,6 +44,7 @@ class RunTerms(Fact):
     flow_version: str = ""
     definition: str
     document: dict[str, JsonValue] | None = None
+    keys_of: str = ""
     mode: Mode
     surface: str
     stream: bool

@@ -118,7 +118,7 @@ def _row(event: Accepted, about: dict[str, Row]) -> Row:
     meta, data = event.meta, event.envelope.data
     kept, known = None, about.get(meta.stream.removeprefix("run-"), {})
     if not meta.stream.startswith("run-"):
-        hidden: Any = {"keys": {"__all__": {"secret_hash"}}} if isinstance(data, AppRegistered) else {"document"}
+        hidden: Any = {"keys": {"__all__": {"secret_hash", "secret_ref"}}} if isinstance(data, AppRegistered) else {"document"}
         kept = data.model_dump(mode="json", exclude=hidden)
     return {
         "partition": event.partition,

@@ -99,11 +99,12 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a start of the flow runs. `version` is empty for a release without one."""
+    """What a start of the flow runs. `version` is empty for a release without one; `owner` is the app whose flow it is."""
 
     flow: str
     version: str
     definition: str
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,7 @@ async def resolve_start(
     if row is None:
         return NoStart("no_flow")
     if mode == "debug" and not version:
-        return NoStart("no_content") if row["definition"] is None else Release(flow, "", row["definition"])
+        return NoStart("no_content") if row["definition"] is None else Release(flow, "", row["definition"], row["owner"])
     if row["licence"] is None:
         return NoStart("not_bound")
     if row["licence"] == 0:
@@ -277,6 +278,7 @@ def _start(flow: str, version: str, app: str) -> sa.Select[*tuple[Any, ...]]:
             flows.c.definition,
             flows.c.release,
             flows.c.release_status,
+            flows.c.app.label("owner"),
             flow_bindings.c.status.label("licence"),
             flow_versions.c.version.label("version"),
             flow_versions.c.definition.label("version_definition"),
@@ -287,11 +289,15 @@ def _start(flow: str, version: str, app: str) -> sa.Select[*tuple[Any, ...]]:
     )
 
 
+def _pinned(row: Row, version: str, definition: str) -> Release:
+    return Release(row["flow"], version, definition, row["owner"])
+
+
 def _release(row: Row, version: str) -> Release | None:
     if not is_callable(row["release_status"]):
         return None
     if row["version"] is not None:
-        return Release(row["flow"], row["version"], row["version_definition"]) if row["version_definition"] else None
+        return _pinned(row, row["version"], row["version_definition"]) if row["version_definition"] else None
     if version in {"", UNVERSIONED} and row["release"] is not None:
-        return Release(row["flow"], "", row["release"])
+        return _pinned(row, "", row["release"])
     return None

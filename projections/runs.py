@@ -99,6 +99,10 @@ class RunPage:
     cursor: str | None
 
 
+_TERMS = set(RunStarted.model_fields) & set(runs.c.keys())
+"""What a row keeps of the terms; a field that the event gets later changes no row."""
+
+
 def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     """Rows of the runs that began or ended."""
     changes: dict[str, Row] = {}
@@ -114,7 +118,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
 def _change(event: Accepted) -> Row | None:
     data = event.envelope.data
     if isinstance(data, RunStarted):
-        said = data.model_dump(exclude={"document", "parameters", "history", "ext", "idempotency_key"})
+        said = data.model_dump(include=_TERMS)
         return {**said, "status": "running", "started": event.meta.time}
     if isinstance(data, RunCompleted):
         return {"status": "completed", "finished": event.meta.time, "code": 0, "usage": data.usage.model_dump()}

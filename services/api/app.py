@@ -15,12 +15,21 @@ from starlette.responses import Response
 from services.api.api import Api
 from services.api.middleware import BodyLimit, Guard, Measured, Methods, Paths
 from services.api.problems import Native, Refusal, path_of
-from services.api.routes import agent, assistant, bots, chat, health, openai, protocol, publishing, records, runs, sockets, wiki
+from services.api.routes import agent, assistant, bots, chat, doors, health, openai, protocol, publishing, records, runs, sockets, wiki
 from services.kit.errors import ProzessError, Refused
 from services.kit.serving import listen, serve
 from services.kit.world import World
 
-_HEADERS = ("Authorization", "Content-Type", "x-consumer-username", "Last-Event-ID", "Idempotency-Key", "X-Stream-Ids", "X-Stream-Format")
+_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "x-consumer-username",
+    "x_consumer_username",
+    "Last-Event-ID",
+    "Idempotency-Key",
+    "X-Stream-Ids",
+    "X-Stream-Format",
+)
 _EXPOSED = ("X-Event-Id", "Deprecation", "Link", "Retry-After")
 _FORESEEN = (Refusal, RequestValidationError, Native, ProzessError, OSError, SQLAlchemyError)
 
@@ -37,7 +46,7 @@ def create_app(world: World) -> FastAPI:
         responses={500: {"description": "Internal error"}, 503: {"description": "Not now: the log or the rows do not answer in time"}},
     )
     app.state.api = api
-    for part in (agent, assistant, bots, chat, openai, protocol, publishing, runs, records, health, sockets, wiki):
+    for part in (agent, assistant, bots, chat, doors, openai, protocol, publishing, runs, records, health, sockets, wiki):
         app.include_router(part.router)
 
     async def render(request: Request, wrong: Exception) -> Response:
@@ -52,6 +61,7 @@ def create_app(world: World) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=world.settings.cors_origins,
+            allow_credentials=True,
             allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"],
             allow_headers=_HEADERS,
             expose_headers=_EXPOSED,

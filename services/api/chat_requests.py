@@ -56,3 +56,4 @@ class Pinned:
     flow: str
     version: str
     definition: str
+    owner: str = ""

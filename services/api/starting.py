@@ -56,7 +56,7 @@ async def pinned(api: Api, caller: Caller, flow: str, version: str, mode: Mode) 
         raise Refusal(*NO_START["not_bound"])
     if caller.known is None:
         raise Refusal(20001, "x-consumer-username: there is no such app")
-    return Pinned(found.flow, found.version, found.definition)
+    return Pinned(found.flow, found.version, found.definition, found.owner)
 
 
 def may_edit(caller: Caller, owner: str) -> bool:

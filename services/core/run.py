@@ -22,7 +22,7 @@ from services.core.graph import Graph
 from services.core.kind import Asking, Finished
 from services.core.node_runs import broke, complete, completed, fail, start, start_again
 from services.core.release import shown_at
-from services.core.run_state import Active, Ended, NodeRun, NotStarted, Place, RunState
+from services.core.run_state import Active, Ended, NodeRun, NotStarted, Place, RunState, keys_of
 from services.core.scheduling import advance, show, sweep, unfinished
 from services.core.turn import Limits, Turn
 from services.core.values import default_of, encodable, misfits
@@ -94,7 +94,7 @@ def request(state: Active, place: Place, graph: Graph, limits: Limits) -> Reques
     """What a working node asks of the world, derived from the record."""
     node, known = graph.nodes[place[0]], state.nodes[place]
     assert node.kind.ask is not None, "only nodes that ask are working"
-    asking = Asking(state.terms.app, _quiet_ms(graph, place, limits), known.content.text, known.reasoning.text)
+    asking = Asking(keys_of(state.terms), _quiet_ms(graph, place, limits), known.content.text, known.reasoning.text)
     return node.kind.ask(node, known.inputs or {}, asking)
 
 

@@ -85,6 +85,11 @@ RunState = NotStarted | Active | Ended
 OUTPUT_KINDS = frozenset({"message", "node-end"})
 
 
+def keys_of(terms: r.RunTerms) -> str:
+    """The app whose secrets the run's definition refers to."""
+    return terms.keys_of or terms.app
+
+
 def evolve(state: RunState, event: Event, time: int) -> RunState:
     """The state after one more event."""
     if isinstance(event, r.RunStarted):

@@ -14,7 +14,7 @@ from services.core.kind import Asking
 from services.core.node_runs import broke, complete, fail, said, start
 from services.core.problems import Problem
 from services.core.release import speak, whole_text
-from services.core.run_state import NodeRun, Place
+from services.core.run_state import NodeRun, Place, keys_of
 from services.core.turn import Turn
 
 
@@ -92,7 +92,7 @@ def _arrive(turn: Turn, place: Place) -> Iterable[Place]:
         return ()
     if node.kind.ask is not None:
         try:
-            node.kind.ask(node, inputs, Asking(turn.run.terms.app, turn.limits.quiet_ms))
+            node.kind.ask(node, inputs, Asking(keys_of(turn.run.terms), turn.limits.quiet_ms))
         except Problem as problem:
             return broke(turn, place, said(problem), again=False)
     return (place,)

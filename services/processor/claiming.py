@@ -4,7 +4,7 @@ The plan asks (`Bounds`, `Read`, `Confirm`, `Write`, `Identity`) and is sent the
 program answers from the log (`services.processor.takeover`), the simulation in the tests from a log that lies in its way.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Container, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,13 +80,16 @@ def taking_over(fold: Acceptance, state: PartitionState, partition: int, claim: 
     yield from _folding(fold, state, partition)
     if fold.claim != claim:
         raise Overtaken(f"claim {fold.claim} counts, ours does not")
-    resume = yield from resuming(partition, commands, fold.cause)
+    resume = yield from resuming(partition, commands, fold.cause, state.known)
     state.forget(now())
     return resume
 
 
-def resuming(partition: int, commands: str, cause: Cause | None) -> Plan:
-    """After the newest accepted cause if it still stands there, else after the first record with that command's id, else the beginning."""
+def resuming(partition: int, commands: str, cause: Cause | None, known: Container[str]) -> Plan:
+    """After the newest accepted cause if it still stands there, else after the first record with its id, else the beginning.
+
+    A record with its id may be a repetition whose original is not kept any more: it only counts if all before it is `known`.
+    """
     bounds: tuple[int, int] = yield Bounds(topics.COMMANDS)
     begin, end = bounds
     if cause is None:
@@ -105,8 +108,11 @@ def resuming(partition: int, commands: str, cause: Cause | None) -> Plan:
         if not stored:
             return begin
         for one in stored:
-            if _id(partition, one) == cause.command:
+            id_ = _id(partition, one)
+            if id_ == cause.command:
                 return one.offset + 1
+            if id_ not in known:
+                return begin
         at = stored[-1].offset + 1
 
 

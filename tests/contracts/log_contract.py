@@ -255,6 +255,13 @@ class LogContract:
         assert [(one.offset, one.record.value) for one in await tail.next()] == [(4, b"more0")]
         await tail.close()
 
+    async def test_a_tail_gives_what_was_there_before_what_came_since(self, log: Log) -> None:
+        await log.append(EVENTS, 0, some(3, "old"))
+        tail = log.tail(EVENTS, 0, 1)
+        await log.append(EVENTS, 0, some(2, "new"))
+        assert texts(await take(tail, 4)) == ["old1", "old2", "new0", "new1"]
+        await tail.close()
+
     async def test_a_tail_that_lags_far_behind_catches_up_in_order(self, log: Log) -> None:
         tail = log.tail(EVENTS, 0, 0)
         for number in range(12):

@@ -14,15 +14,15 @@ import pytest
 from events.topics import EVENTS
 from services.kit.errors import AppendFailed, LogInUse, Refused
 from services.kit.log import Log
-from services.kit.sqlite import SqliteLog
+from services.kit.sqlite import SqliteLog, SqliteTail
 from services.kit.sqlite_file import slot_at
-from tests.contracts.log_contract import LogContract, Place, read_all, some, texts
+from tests.contracts.log_contract import LogContract, Place, a_record, read_all, some, take, texts
 
 HOLDER = """
 import asyncio, sys, pathlib
 from events.envelope import Record
 from events.topics import EVENTS
-from services.kit.sqlite import SqliteLog
+from services.kit.sqlite import SqliteLog, SqliteTail
 
 async def hold():
     log = SqliteLog(pathlib.Path(sys.argv[1]), 4)
@@ -116,6 +116,15 @@ class TestSqliteLog(LogContract):
             outcomes = await asyncio.gather(*(log.append(EVENTS, one % 4, some(100)) for one in range(8)), return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {AppendFailed}
         assert [await log.bounds(EVENTS, partition) for partition in range(4)] == [(0, 1), (0, 0), (0, 0), (0, 0)]
+
+    async def test_a_tail_that_nobody_asks_keeps_little_in_memory(self, place: FilePlace) -> None:
+        log = await place.open()
+        tail = log.tail(EVENTS, 0, 0)
+        for _ in range(12):
+            await log.append(EVENTS, 0, [a_record("x" * 1_000_000)])
+        assert isinstance(tail, SqliteTail)
+        assert len(tail._ahead) < 10
+        assert len(await take(tail, 12)) == 12
 
     async def test_a_file_that_is_no_log_is_refused(self, place: FilePlace) -> None:
         place.path.parent.mkdir()

@@ -129,15 +129,16 @@ async def deploy(client: httpx.AsyncClient, server: ModelServer, name: str) -> s
 
 async def assert_the_record_shows_the_run(client: httpx.AsyncClient, run: str) -> list[str]:
     """History and audit; the types of the run's events in order."""
-    messages = (await client.get("/v1/chats/c-1/messages")).json()
-    told = [(one["role"], one["content"]) for one in messages["items"]]
-    assert ("user", "go") in told
-    assert ("assistant", TEXT) in told
-    events = (await client.get(f"/v1/runs/{run}/events", params={"follow": "false"}, headers={"Accept": "application/json"})).json()["items"]
+    events = (await client.get(f"/v1/runs/{run}/events", params={"follow": "false"}, headers={"Accept": "application/json"})).json()["events"]
     assert [event["position"] for event in events] == list(range(1, len(events) + 1))
     deltas = "".join(event["data"]["text"]["words"] for event in events if event["type"] == "node.delta")
     assert deltas == TEXT
-    audit = (await client.get("/v1/audit/events", params={"type": "run.completed", "app": demo.APP})).json()["items"]
+    row = (await client.get(f"/v1/runs/{run}", params={"min_position": len(events)})).json()
+    assert row["status"] == "completed"
+    messages = (await client.get("/v1/chats/c-1/messages")).json()
+    told = [(one["role"], one["content"]) for one in messages["messages"]]
+    assert told == [("user", "go"), ("assistant", TEXT)]
+    audit = (await client.get("/v1/audit/events", params={"type": "run.completed", "app": demo.APP})).json()["events"]
     assert run in {event["run"] for event in audit}
     return [event["type"] for event in events if event["type"] != "node.delta"]
 
@@ -190,8 +191,6 @@ async def test_the_projector_is_killed_while_the_answer_streams_and_the_history_
     programs.start("projector")
     await reader.come_back()
     assert "".join(reader.words) == TEXT
-    ended = (await client.get(f"/v1/runs/{reader.run}", params={"min_position": 50})).json()
-    assert ended["status"] == "completed"
     await assert_the_record_shows_the_run(client, reader.run)
 
 

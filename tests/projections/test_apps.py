@@ -53,3 +53,13 @@ async def test_two_apps_with_the_same_key_do_not_take_it_from_each_other(databas
     await told(database, registered("b"), registered("a", keys=(Key(key="k-1", secret_hash="x$y"),)))
     async with database.connect() as connection:
         assert [(holder.app.app, holder.secret_hash) for holder in await apps.holders(connection, "k-1")] == [("a", "x$y"), ("b", "aa$bb")]
+
+
+async def test_an_old_registration_that_comes_again_changes_nothing(database: Database) -> None:
+    history = await told(database, registered(), registered(name="Newer", keys=(Key(key="k-9", secret_hash="n$9"),)))
+    async with database.begin() as connection:
+        await connection.run_sync(apps.apply, history.accepted()[:2])
+    async with database.connect() as connection:
+        app = await apps.find(connection, "demo")
+        assert await apps.holders(connection, "k-1") == []
+        assert await apps.holders(connection, "k-9") == [apps.KeyHolder(app, "n$9")]

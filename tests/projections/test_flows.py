@@ -103,8 +103,8 @@ async def test_a_bound_app_may_start_only_what_is_published(database: Database) 
 
 async def test_an_unversioned_release_is_what_a_start_runs(database: Database) -> None:
     await told(database, drafted(), published(), FlowBound(app="caller"), FlowRevised(definition=SECOND, document={"of": SECOND}))
-    assert await start(database) == Release(FLOW, "", DRAFT)
-    assert await start(database, version="-1") == Release(FLOW, "", DRAFT)
+    assert await start(database) == Release(FLOW, "", DRAFT, "author")
+    assert await start(database, version="-1") == Release(FLOW, "", DRAFT, "author")
     assert await start(database, app="stranger") == NoStart("not_bound")
 
 
@@ -129,22 +129,22 @@ async def test_taking_off_ends_what_can_be_started_and_keeps_the_rest(database: 
 async def test_the_version_with_the_highest_first_then_last_number_is_served(database: Database) -> None:
     order = ["v9.1", "v10.0", "v10.2", "v10.1.1", "final"]
     await told(database, drafted(), *(published(version) for version in order), FlowBound(app="caller"))
-    assert await start(database) == Release(FLOW, "v10.2", DRAFT)
+    assert await start(database) == Release(FLOW, "v10.2", DRAFT, "author")
     async with database.connect() as connection:
         assert await flows.versions(connection, FLOW) == ["v10.2", "v10.1.1", "v10.0", "v9.1", "final"]
 
 
 async def test_a_version_hides_the_release_without_one_whatever_came_last(database: Database) -> None:
     await told(database, drafted(), published("v1", SECOND), published("", THIRD), FlowBound(app="caller"))
-    assert await start(database) == Release(FLOW, "v1", SECOND)
+    assert await start(database) == Release(FLOW, "v1", SECOND, "author")
 
 
 async def test_a_named_version_must_be_there_exactly(database: Database) -> None:
     await told(database, drafted(), published("v1", SECOND), published("v2", THIRD), FlowBound(app="caller"))
-    assert await start(database, "v1") == Release(FLOW, "v1", SECOND)
+    assert await start(database, "v1") == Release(FLOW, "v1", SECOND, "author")
     assert await start(database, "v1.0") == NoStart("not_released")
     async with database.connect() as connection:
-        assert await flows.released(connection, FLOW, "v2") == Release(FLOW, "v2", THIRD)
+        assert await flows.released(connection, FLOW, "v2") == Release(FLOW, "v2", THIRD, "author")
 
 
 async def test_an_absurdly_large_version_number_is_no_poison(database: Database) -> None:
@@ -154,13 +154,13 @@ async def test_an_absurdly_large_version_number_is_no_poison(database: Database)
 
 async def test_a_debug_run_takes_the_draft_without_a_licence(database: Database) -> None:
     await told(database, drafted(), published("v1", SECOND))
-    assert await start(database, app="author", mode="debug") == Release(FLOW, "", DRAFT)
+    assert await start(database, app="author", mode="debug") == Release(FLOW, "", DRAFT, "author")
     assert await start(database, "v1", app="author", mode="debug") == NoStart("not_bound")
 
 
 async def test_a_debug_run_of_a_named_version_takes_that_version(database: Database) -> None:
     await told(database, drafted(), published("v1", SECOND), FlowBound(app="caller"))
-    assert await start(database, "v1", mode="debug") == Release(FLOW, "v1", SECOND)
+    assert await start(database, "v1", mode="debug") == Release(FLOW, "v1", SECOND, "author")
 
 
 async def test_a_flow_without_content_cannot_be_debugged_or_released(database: Database) -> None:

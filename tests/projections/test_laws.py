@@ -22,7 +22,7 @@ from tests.support.histories import History, run_events
 from tests.support.rows import PLACES, apply_all, contents
 from tests.support.samples import FLOW, RUN, TIME
 
-QUICK = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -125,6 +125,7 @@ def interleaved(story: tuple[Told, ...], order: list[int]) -> History:
     return history
 
 
+batches = st.sampled_from([4, 30, 1000])
 orders = st.lists(st.integers(0, 7), max_size=120)
 
 
@@ -146,16 +147,33 @@ def test_applying_any_stretch_of_events_again_leaves_the_rows_as_they_were(
     first = data.draw(st.integers(0, known), "stretch from")
     last = data.draw(st.integers(first, known), "stretch to")
     with engine.connect() as connection:
-        apply_all(connection, events[:known], data.draw(st.sampled_from([1, 5, 1000]), "batch"))
+        apply_all(connection, events[:known], data.draw(batches, "batch"))
         before = contents(connection)
-        apply_all(connection, events[first:last], data.draw(st.sampled_from([3, 1000]), "batch again"))
+        apply_all(connection, events[first:last], data.draw(batches, "batch again"))
         assert contents(connection) == before
         connection.rollback()
 
 
 @QUICK
-@given(stories, orders, orders, st.sampled_from([1, 7, 1000]), st.sampled_from([1, 7, 1000]))
+@given(stories, orders, orders, batches, batches)
 def test_streams_in_any_order_and_batches_of_any_size_give_the_same_rows(
     engine: sa.Engine, story: tuple[Told, ...], order: list[int], other: list[int], batch: int, other_batch: int
 ) -> None:
     assert rows_of(engine, interleaved(story, order), batch) == rows_of(engine, interleaved(story, other), other_batch)
+
+
+@QUICK
+@given(stories, orders, batches, st.data())
+def test_beginning_again_anywhere_before_the_end_gives_the_same_rows(
+    engine: sa.Engine, story: tuple[Told, ...], order: list[int], batch: int, data: st.DataObject
+) -> None:
+    history = interleaved(story, order)
+    events = history.accepted()
+    known = data.draw(st.integers(1, len(events)), "events known")
+    first = data.draw(st.integers(0, known), "again from")
+    with engine.connect() as connection:
+        apply_all(connection, events[:known], batch)
+        apply_all(connection, events[first:], batch)
+        found = contents(connection, frozenset(PLACES))
+        connection.rollback()
+    assert found == rows_of(engine, history, 1000)

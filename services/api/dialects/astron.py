@@ -39,6 +39,7 @@ def to_command(chat: Chat, run: str, app: str, pinned: Pinned, mode: Mode, idemp
         flow=pinned.flow,
         flow_version=pinned.version,
         definition=pinned.definition,
+        keys_of=pinned.owner,
         mode=mode,
         surface="astron",
         stream=chat.streams,

@@ -63,6 +63,7 @@ def to_command(body: Completion, run: str, app: str, target: Target, key: str = 
         flow=flow.flow,
         flow_version=flow.version,
         definition=flow.definition,
+        keys_of=flow.owner,
         document=definition,
         mode="open",
         surface="openai",

@@ -83,7 +83,7 @@ async def _target(api: Api, caller: Caller, name: str) -> Target:
         if name.isascii() and name.isdigit():
             release = await flows.resolve_start(connection, name, "", caller.app, "open")
             if isinstance(release, flows.Release):
-                return Target(flow=Pinned(release.flow, release.version, release.definition))
+                return Target(flow=Pinned(release.flow, release.version, release.definition, release.owner))
         bot = await bots.find(connection, name, caller.app)
     if bot is not None:
         missing = missing_plugin(bot.configuration)

@@ -71,7 +71,7 @@ async def serving(world: World) -> AsyncIterator[House]:
     app, stop = api.create_app(world), asyncio.Event()
     bound = listen("127.0.0.1", 0)
     port = bound.getsockname()[1]
-    task = asyncio.create_task(serve(app, bound, stop, drain_s=2))
+    task = asyncio.create_task(serve(app, bound, stop, drain_s=2, frame_bytes=BODY_LIMIT))
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=bearer("demo"), timeout=20, trust_env=False) as http:
             yield House(world, app.state.api, http)
@@ -85,12 +85,14 @@ async def serving(world: World) -> AsyncIterator[House]:
 async def running(folder: Path, **settings: Any) -> AsyncIterator[World]:
     """A world whose processor and projector run, with two apps in it."""
     async with embedded_world(folder, partitions=2, trusted_proxies=LOOPBACK, cors_origins=("*",), **settings) as made:
-        world = replace(made, settings=made.settings.model_copy(update={"ping_s": PING_S}))
+        world = replace(made, settings=made.settings.model_copy(update={"ping_s": PING_S, "agent_ping_s": PING_S}))
         stop = asyncio.Event()
         tasks = [asyncio.create_task(program.run(world, stop)) for program in (projector, processor)]
         try:
             for name, tenant in (("demo", True), ("other", False)):
-                key = Key(key=f"{name}-key", secret_hash=passwords.create(f"{name}-secret"))
+                secret = f"{name}-secret"
+                sealed = await world.secrets.put(name, secret)
+                key = Key(key=f"{name}-key", secret_hash=passwords.create(secret), secret_ref=sealed)
                 app = RegisterApp(app=name, name=name, is_tenant=tenant, source=1, platform_rights=7, audit_policy=0, keys=(key,))
                 await ask(world, app_stream(name), app, name, new_id())
             yield world

@@ -52,6 +52,11 @@ def test_every_spelling_has_one_current_path(asked: str, path: str, deprecated: 
         ("/workflow/v1/resumes", Surface.WORKFLOW),
         ("/v1/runs", Surface.NATIVE),
         ("/health", Surface.NATIVE),
+        ("/agent/v1/chat/completions", Surface.AGENT),
+        ("/agent/v1/bot-config", Surface.BOTS),
+        ("/v1/chat/completions", Surface.OPENAI),
+        ("/v1/models/a", Surface.OPENAI),
+        ("/v1/modelsx", Surface.NATIVE),
     ],
 )
 def test_every_path_has_one_surface(path: str, surface: Surface):
@@ -95,11 +100,12 @@ async def test_options_names_the_methods_of_a_path(house: House):
 
 async def test_browsers_may_call_and_read_the_runs_id(house: House):
     origin = {"Origin": "https://page.example"}
-    wish = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, last-event-id"}
+    wish = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, last-event-id, x_consumer_username"}
     asked = await house.http.options(f"{W}/chat/completions", headers={**origin, **wish})
     assert asked.status_code == 200
-    assert asked.headers["access-control-allow-origin"] == "*"
+    assert asked.headers["access-control-allow-origin"] == origin["Origin"]
     given = await house.http.get("/health", headers=origin)
+    assert (given.headers["access-control-allow-origin"], given.headers["access-control-allow-credentials"]) == (origin["Origin"], "true")
     assert "X-Event-Id" in given.headers["access-control-expose-headers"]
 
 

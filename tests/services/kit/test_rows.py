@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from projections import checkpoints
+from services.kit import rows
 from services.kit.database import Database
 from services.kit.errors import NotReady
 from services.kit.rows import Rows
@@ -39,7 +40,9 @@ async def test_a_wait_ends_when_another_process_has_written_the_rows(database: D
     await waiting
 
 
-async def test_a_wait_ends_at_once_when_the_projector_here_says_so(database: Database) -> None:
+async def test_a_wait_ends_at_once_when_the_projector_here_says_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_FIRST_PAUSE_S", 2 * PATIENCE_S)
+    monkeypatch.setattr(rows, "_LONGEST_PAUSE_S", 2 * PATIENCE_S)
     asked = asyncio.Event()
 
     class Silent(Rows):

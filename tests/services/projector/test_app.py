@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from events.topics import EVENTS
 from projections import runs
 from services.kit.database import Database
 from services.kit.errors import Refused
+from services.kit.log import Assigned, Member, Revoked
 from services.kit.metrics import Metrics
 from services.kit.rows import Rows
 from services.kit.world import World
@@ -69,6 +71,19 @@ async def test_another_projector_takes_over_when_one_stops(world: World) -> None
     async with world.database.connect() as connection:
         found = (await runs.page(connection, runs.RunFilter(status="completed"))).runs
     assert len(found) == 2 * PARTITIONS
+
+
+async def test_a_partition_that_is_taken_away_is_not_followed_any_more(world: World) -> None:
+    class Changes:
+        async def changes(self) -> AsyncIterator[Assigned | Revoked]:
+            yield Assigned(frozenset({0, 1}))
+            yield Revoked(frozenset({0}))
+
+    share = app.Share(world)
+    await app._follow_membership(cast("Member", Changes()), share)
+    assert share.held == {1}
+    assert {task.get_name() for task in asyncio.all_tasks()} & {"projector 0", "projector 1"} == {"projector 1"}
+    await share.let_go(share.held)
 
 
 async def test_a_poisoned_partition_stops_the_whole_program(world: World) -> None:

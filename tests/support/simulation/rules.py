@@ -59,20 +59,21 @@ NAMES = tuple(field.name for field in fields(Rules))
 class Trouble:
     """How much goes wrong in one schedule: an upper bound of each."""
 
-    steps: int = 90
+    steps: int = 75
     runs: int = 3
-    commands: int = 8
+    commands: int = 7
     takeovers: int = 5
     crashes: int = 2
     failures: int = 3
     doubled_claims: int = 2
+    reposts: int = 2
     jumps: int = 1
     restores: int = 0
     cuts: int = 0
 
 
 ORDINARY = Trouble()
-MOVED = Trouble(restores=1)
+MOVED = Trouble(restores=1, reposts=6)
 CUT = Trouble(cuts=1, doubled_claims=0)
 BOTH = Trouble(restores=1, cuts=1, doubled_claims=0)
 KINDS = (ORDINARY, ORDINARY, MOVED, CUT, ORDINARY, ORDINARY, MOVED, BOTH)

@@ -1,0 +1,408 @@
+"""One schedule from its first command to the rest after all trouble.
+
+A schedule is a list of choices: who takes which step, what lands, what fails, who is given the partition, who reads. When
+the choices are over the trouble ends: what is late arrives, one healthy process is given the partition, and everybody,
+zombies too, goes on in turn until nothing is left to do. `tests.support.simulation.check` judges what is there then.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from events import topics
+from events.acceptance import Accepted, Cause, Checkpoint, misfit
+from events.envelope import Record, meta_of
+from services.core.run_state import Place
+from services.kit.errors import HistoryLost
+from tests.support.simulation import flows
+from tests.support.simulation.choices import Choices, Over
+from tests.support.simulation.fold import PlayedFold, claim_in
+from tests.support.simulation.log import Sending, Topic
+from tests.support.simulation.processor import Processor
+from tests.support.simulation.rules import Rules, Trouble
+
+REST = 150
+"""Rounds after the trouble in which everything has to come to rest."""
+NAMES = ("P1", "P2", "P3")
+OLD = "P3"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An effect that was started: by which ownership, and what its `node.started` was."""
+
+    claim: str
+    claimed_at: int
+    run: str
+    place: Place
+    node_started: str
+    on_record: bool
+
+
+class Follower:
+    """Somebody who reads: a projector, an api instance. It may stop anywhere and go on elsewhere from its checkpoint."""
+
+    def __init__(self, play: "Play") -> None:
+        self._play = play
+        self.away = False
+        self.anew()
+
+    def anew(self) -> None:
+        self.fold = PlayedFold(Checkpoint(self._play.identity(topics.EVENTS), 0), self._play.rules)
+        self.seen: list[Accepted] = []
+
+    def read(self, limit: int) -> None:
+        """Some more records. Who lost its connection compares its place first; who hears that it is gone begins anew."""
+        if self.away:
+            self.go_on()
+        try:
+            found = self._play.events.read(self.fold.offset, limit)
+        except HistoryLost:
+            self.anew()
+            return
+        for stored in found:
+            event = self.fold.step(stored)
+            if event is not None:
+                self.seen.append(event)
+
+    def go_on(self) -> None:
+        """From its checkpoint, as another process would; from the beginning where that does not belong to this log."""
+        self.away = False
+        start = self.fold.checkpoint()
+        before = self._play.events.at(start.offset - 1) if start.offset else None
+        if self._play.rules.place and misfit(start, self._play.identity(topics.EVENTS), before):
+            self.anew()
+        else:
+            self.fold = PlayedFold(start, self._play.rules)
+
+
+class Play:
+    """The world of one schedule. `told` is the story, where it is asked for."""
+
+    def __init__(self, rules: Rules, trouble: Trouble, choices: Choices, *, tell: bool = False) -> None:
+        self.rules = rules
+        self.trouble = trouble
+        self.told: list[str] | None = [] if tell else None
+        self.time = flows.NOON
+        self.commands = Topic("commands-1")
+        self.events = Topic("events-1")
+        self.committed: int | None = None
+        self.effects: list[Effect] = []
+        self.steps: list[list[str]] = []
+        self.answers: dict[str, str] = {}
+        self.wishes: list[tuple[str, str, Record]] = []
+        self.cancelled: set[str] = set()
+        self.restless = False
+        self.lost = False
+        self.moved = False
+        self._choices = choices
+        self._pick = choices.pick
+        self._left = {name: getattr(trouble, name) for name in Trouble.__dataclass_fields__}
+        self._numbers = 0
+        self._flying: list[Sending] = []
+        self._late: list[list[Record]] = []
+        self._broken: set[str] = set()
+        self._member = ""
+        self._actors: list[Processor] = []
+        self.followers = [Follower(self), Follower(self)]
+
+    # What processes see (see `tests.support.simulation.processor.Around`).
+
+    def claim_id(self) -> str:
+        return f"c{self._number()}"
+
+    def send(self, producer: str, records: list[Record]) -> Sending:
+        sending = Sending(producer, records)
+        self._flying.append(sending)
+        return sending
+
+    def confirms(self, name: str) -> bool:
+        return self._member == name
+
+    def says(self, name: str, *what: object) -> None:
+        if self.told is not None:
+            self.told.append(f"{name} {' '.join(map(str, what))}")
+
+    def begins_effect(self, claim: str, claimed_at: int, run: str, place: Place, node_started: str) -> None:
+        on_record = self.rules.act_on_ack or node_started in self.events.ids()
+        self.says(claim, "starts the effect of", node_started)
+        self.effects.append(Effect(claim, claimed_at, run, place, node_started, on_record))
+
+    def decided(self, ids: list[str]) -> None:
+        self.steps.append(ids)
+
+    def acknowledged(self, command: str, event: str) -> None:
+        self._answer(command, event)
+
+    def identity(self, topic: str) -> str:
+        found = self.events if topic == topics.EVENTS else self.commands
+        return found.identity if self.rules.topic else "the same"
+
+    # The schedule.
+
+    def play(self) -> None:
+        """All of it."""
+        try:
+            self._assign(self._pick(2))
+            for _ in range(self.trouble.steps):
+                self._one()
+        except Over:
+            pass
+        self._heal()
+
+    def _one(self) -> None:
+        self.time += 1
+        self._actors = [actor for actor in self._actors if actor.alive]
+        kind = self._pick(20)
+        if kind < 11 and self._actors:
+            actor = self._actors[self._pick(len(self._actors))]
+            steps = actor.can()
+            if steps:
+                actor.step(steps[self._pick(len(steps))])
+        elif kind < 15 and self._flying:
+            self._land(self._flying[self._pick(len(self._flying))])
+        elif kind < 17:
+            self._client()
+        elif kind == 17:
+            follower = self.followers[self._pick(2)]
+            if self._choices.chance(3):
+                follower.go_on()
+            follower.read(1 + self._pick(12))
+            self._answers(follower)
+        else:
+            self._go_wrong()
+
+    def _land(self, sending: Sending) -> None:
+        self._flying.remove(sending)
+        if sending.producer in self._broken:
+            sending.fate = "failed"
+            self.says(sending.producer, "has lost records: sequence error")
+            return
+        sending.first = self.events.append(sending.records, sending.producer)
+        sending.fate = "landed"
+        self.says(sending.producer, f"has {len(sending.records)} records at {sending.first}")
+        if claim_in(sending.records[0]) and self._may("doubled_claims") and self._chance(3):
+            self._late.append(sending.records)
+            self.says("the log", "will have a copy of that claim later")
+
+    def _client(self) -> None:
+        if not self._may("commands"):
+            return
+        what = self._pick(5 + self.trouble.reposts)
+        if self.wishes and what > 4:
+            id_, run, record = self.wishes[-1 - self._pick(min(2, len(self.wishes)))]
+            self._post(id_, run, record)
+        elif self.wishes and what == 4:
+            run = self.wishes[self._pick(len(self.wishes))][1]
+            self.cancelled.add(run)
+            self._wish(run, f"cancel-{self._number()}", flows.cancel(run))
+        else:
+            behaviours = list(flows.RUNS)[: self.trouble.runs + 1]
+            run = behaviours[self._pick(len(behaviours))]
+            key = "key" if what == 2 else ""
+            if key and self._chance(2):
+                run = list(flows.RUNS)[4 + self._pick(2)]
+            self._wish(run, f"start-{self._number()}", flows.start(run, key))
+
+    def _clients(self, most: int) -> None:
+        """Nobody decides just now, and clients do not know it."""
+        count = self._pick(most)
+        self._left["commands"] += count
+        for _ in range(count):
+            self._client()
+
+    def _wish(self, run: str, id_: str, command: flows.Command) -> None:
+        record = flows.record_of(id_, run, command)
+        self.wishes.append((id_, run, record))
+        self._post(id_, run, record)
+        if self._chance(6):
+            self._post(id_, run, record)
+
+    def _post(self, id_: str, run: str, record: Record) -> None:
+        self._left["commands"] -= 1
+        at = self.commands.append([record])
+        self.says("client", f"posts {id_} of {flows.RUNS.get(run, 'no')} run {run[-4:]} at {at}")
+
+    def _go_wrong(self) -> None:
+        kinds: list[Callable[[], None]] = [self._stop_one]
+        kinds += [self._time_goes_by] * self._may("jumps")
+        kinds += [self._arrive_late] * 2 * bool(self._late)
+        kinds += [self._fail] * 2 * bool(self._flying and self._may("failures"))
+        kinds += [self._give] * 3 * (self._may("takeovers") or not self._member)
+        kinds += [self._crash] * bool(self._actors and self._may("crashes"))
+        kinds += [self._move] * 2 * bool(self._may("restores") and self.events.stored)
+        kinds += [self._cut_off] * 2 * bool(self._may("cuts") and self.events.stored)
+        kinds[self._pick(len(kinds))]()
+
+    def _give(self) -> None:
+        self._left["takeovers"] -= 1
+        self._assign(self._pick(len(NAMES)))
+
+    def _assign(self, which: int) -> None:
+        name = NAMES[which]
+        self._member = name
+        self.says("the group", "gives the partition to", name, "(an older program)" if name == OLD else "")
+        if not any(actor.name == name and actor.alive and not actor.stopping for actor in self._actors):
+            self._actors.append(Processor(self, name, old=name == OLD))
+
+    def _stop_one(self) -> None:
+        """A process hears that the partition is not its own any more, and writes what it knows; or dies of it."""
+        zombies = [actor for actor in self._actors if actor.name != self._member and not actor.stopping]
+        if zombies:
+            actor = zombies[self._pick(len(zombies))]
+            actor.stopping = True
+            if not actor.owns:
+                actor.alive = False
+            self.says(actor.name, "is told to stop")
+
+    def _time_goes_by(self) -> None:
+        self._left["jumps"] -= 1
+        self.time += 62_500
+        self.says("time", "goes by")
+
+    def _arrive_late(self) -> None:
+        records = self._late.pop(self._pick(len(self._late)))
+        self.says("late:", f"{len(records)} records at", self.events.append(records))
+
+    def _fail(self) -> None:
+        self._left["failures"] -= 1
+        sending = self._flying.pop(self._pick(len(self._flying)))
+        sending.fate = "failed"
+        how = self._pick(3)
+        self.says(sending.producer, "hears of a failure; the records are", ("lost", "there", "late")[how])
+        if how == 1 and sending.producer not in self._broken:
+            self.events.append(sending.records, sending.producer)
+        elif how == 2 and sending.producer not in self._broken:
+            self._late.append(sending.records)
+
+    def _crash(self) -> None:
+        self._left["crashes"] -= 1
+        actor = self._actors[self._pick(len(self._actors))]
+        actor.alive = False
+        how = self._pick(3)
+        self.says(actor.name, "is killed; what is in flight is", ("lost", "still landing", "late")[how])
+        for sending in [one for one in self._flying if one.producer.startswith(actor.name + "/")]:
+            if how != 1:
+                self._flying.remove(sending)
+            if how == 2:
+                self._late.append(sending.records)
+        if actor.name == self._member:
+            self._member = ""
+
+    def _move(self) -> None:
+        """All events and the newer commands are on another cluster now; nobody lives on."""
+        self._left["restores"] -= 1
+        self._end_everybody()
+        self._clients(4)
+        decided = PlayedFold(Checkpoint(self.events.identity, 0), self.rules)
+        for stored in self.events.stored:
+            decided.step(stored)
+        drop = self._pick(decided.cause.offset - self.commands.base + 2) if self._has_done(decided.cause) else 0
+        base = self._pick(3)
+        self.says("RESTORED:", f"{drop} commands are left out, the first has offset {base}")
+        self.events = self.events.moved("events-2", 0, 0)
+        self.commands = self.commands.moved("commands-2", drop, base)
+        self.committed, self.moved = None, True
+        for follower in self.followers:
+            follower.go_on()
+
+    def _has_done(self, cause: Cause | None) -> TypeGuard[Cause]:
+        """Whether the commands up to there are decided and may be gone."""
+        at = None if cause is None or cause.topic != self.commands.identity else self.commands.at(cause.offset)
+        return at is not None and cause is not None and meta_of(at.record).id == cause.command
+
+    def _cut_off(self) -> None:
+        """A broker loses the newest batches that it had acknowledged: of the events, of the commands, of both."""
+        self._left["cuts"] -= 1
+        self.lost = True
+        self.answers.clear()
+        self.effects.clear()
+        which, count = self._pick(3), 1 + self._pick(3)
+        if which != 1:
+            self._broken |= self.events.cut(min(count, len(self.events.batches)))
+            self.says("CUT:", f"the events end at {self.events.end}")
+        if which != 0 and self.commands.stored:
+            self.commands.cut(min(1 + count // 3, len(self.commands.batches)))
+            self.says("CUT:", f"the commands end at {self.commands.end}")
+        if self._chance(2):
+            self._end_everybody()
+        for actor in self._actors:
+            actor.lost_connection()
+        for follower in self.followers:
+            follower.away = True
+        self._clients(3)
+
+    def _end_everybody(self) -> None:
+        for actor in self._actors:
+            actor.alive = False
+        self._flying.clear()
+        self._late.clear()
+        self._member = ""
+
+    # The rest.
+
+    def _heal(self) -> None:
+        self.says("---", "no more trouble")
+        for records in self._late:
+            self.events.append(records)
+        self._late.clear()
+        self._left["doubled_claims"] = 0
+        if self._member in {"", OLD} or not any(actor.alive and actor.name == self._member for actor in self._actors):
+            self._member = ""
+            self._actors = [actor for actor in self._actors if actor.name != OLD]
+            self._assign(0)
+        ping = "999" + "0" * 16
+        self.commands.append([flows.record_of("ping", ping, flows.cancel(ping))])
+        for _ in range(REST):
+            if not self._round() and not self._wait():
+                break
+        else:
+            self.restless = True
+        for follower in self.followers:
+            follower.go_on()
+            follower.read(10_000)
+            self._answers(follower)
+
+    def _round(self) -> bool:
+        """Everybody takes a few steps. Whether anybody could."""
+        moved = False
+        for sending in list(self._flying):
+            self._land(sending)
+            moved = True
+        for actor in self._actors:
+            for _ in range(3):
+                steps = actor.can() if actor.alive else []
+                if steps:
+                    actor.step(steps[0])
+                    moved = True
+        return moved
+
+    def _wait(self) -> bool:
+        """Time goes by until something is due. Whether something will be."""
+        due = min((due for actor in self._actors if (due := actor.next_due) is not None), default=None)
+        if due is None:
+            return False
+        self.time = max(self.time + 1, due)
+        return True
+
+    def _answers(self, follower: Follower) -> None:
+        if self.rules.answer_accepted:
+            for event in follower.seen:
+                if event.meta.command:
+                    self._answer(event.meta.command, event.meta.id)
+
+    def _answer(self, command: str, event: str) -> None:
+        self.answers.setdefault(command, event)
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _may(self, what: str) -> bool:
+        return self._left[what] > 0
+
+    def _chance(self, one_in: int) -> bool:
+        try:
+            return self._choices.chance(one_in)
+        except Over:
+            return False
