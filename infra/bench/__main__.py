@@ -59,9 +59,10 @@ async def _measure(name: str, runs: int, seconds: float) -> dict[str, Any]:
         async with _service(port) as service:
             steps = await _deploy(service, flows.steps(STEPS))
             answer = await _deploy(service, flows.answer(f"http://127.0.0.1:{model}/v1/chat/completions", PACE))
-            raw = (
-                await baseline.kafka_hops(kafka, STEPS, runs) if kafka else await asyncio.to_thread(baseline.sqlite_commits, data, STEPS, runs)
-            )
+            if kafka:
+                raw = await baseline.kafka_hops(kafka, STEPS, runs)
+            else:
+                raw = await asyncio.to_thread(baseline.sqlite_commits, data, STEPS, runs)
             return {**_steps(raw, *await _run_steps(port, steps, runs, seconds)), **await _first_token(port, model, answer, runs // 6)}
 
 
@@ -91,7 +92,8 @@ def _steps(raw: list[float], alone: list[float], rate: float, together: list[flo
 
 
 async def _first_token(port: int, model: int, flow: str, runs: int) -> dict[str, Any]:
-    direct = await load.repeated(runs, lambda: load.post(model, "/v1/chat/completions", {"model": PACE, "stream": True}, KEY, b'"content": "t'))
+    asked = {"model": PACE, "stream": True}
+    direct = await load.repeated(runs, lambda: load.post(model, "/v1/chat/completions", asked, KEY, b'"content": "t'))
     body = {"flow_id": flow, "parameters": {"AGENT_USER_INPUT": "x"}}
     ours = await load.repeated(runs, lambda: load.post(port, "/workflow/v1/chat/completions", body, KEY))
     there, here = [one.first for one in direct], [one.first for one in ours]

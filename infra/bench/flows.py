@@ -1,5 +1,6 @@
 """The two flows that the bench runs."""
 
+from itertools import pairwise
 from typing import Any
 
 from infra.bench.server import NAME
@@ -13,7 +14,7 @@ def _node(id_: str, inputs: list[Part] | None = None, outputs: list[Part] | None
 
 
 def _document(nodes: list[Part]) -> Part:
-    edges = [{"sourceNodeId": a["id"], "targetNodeId": b["id"], "sourceHandle": ""} for a, b in zip(nodes, nodes[1:], strict=False)]
+    edges = [{"sourceNodeId": a["id"], "targetNodeId": b["id"], "sourceHandle": ""} for a, b in pairwise(nodes)]
     return {"id": "", "name": "bench", "description": "", "version": "v3.0.0", "data": {"nodes": nodes, "edges": edges}}
 
 

@@ -18,7 +18,8 @@ from starlette.routing import Route
 
 def _chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return b"data: " + json.dumps({"id": "bench", "object": "chat.completion.chunk", "created": 0, "model": "bench", "choices": [choice]}).encode() + b"\n\n"
+    chunk = {"id": "bench", "object": "chat.completion.chunk", "created": 0, "model": "bench", "choices": [choice]}
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
 async def _tokens(count: int, first_s: float, gap_s: float) -> AsyncIterator[bytes]:

@@ -161,10 +161,9 @@ def _entry(row: str) -> Entry:
 AGENTS = 20_000
 """What lies between a model's error in a workflow (203xx) and the same error in an agent (403xx)."""
 _BASIC: Mapping[int, Entry] = {entry.code: entry for entry in map(_entry, _ROWS.strip().splitlines())}
+OF_MODELS = frozenset({20301, 20303, *range(20350, 20377)})
 _OF_AGENTS = [
-    replace(entry, code=code + AGENTS, symbol=f"AGENT_{entry.symbol}", documents={})
-    for code, entry in _BASIC.items()
-    if code in {20301, 20303} or 20350 <= code <= 20376
+    replace(entry, code=code + AGENTS, symbol=f"AGENT_{entry.symbol}", documents={}) for code, entry in _BASIC.items() if code in OF_MODELS
 ]
 TABLE: Mapping[int, Entry] = {**_BASIC, **{entry.code: entry for entry in _OF_AGENTS}}
 

@@ -58,14 +58,15 @@ def route(message: str, wished: str, preferred: str, offer: Offer) -> Route:
     """The decision. `wished` is a class, `plugin` or `auto_select`; `preferred` a model's name or "". Raises `NoRoute`."""
     if wished == "plugin":
         raise NoRoute("model_type: there is no plugin here; expected local_small, cloud_large or auto_select", wrong=True)
-    explicit: ModelClass | None = next((one for one in _CLASSES if wished in {one}), None)
-    if explicit is not None:
-        return Route(wished, explicit, _named(explicit, preferred, offer), (f"the caller asked for {explicit}",))
+    for explicit in _CLASSES:
+        if wished == explicit:
+            class_: ModelClass = explicit
+            return Route(wished, class_, _named(class_, preferred, offer), (f"the caller asked for {class_}",))
     if preferred:
-        class_: ModelClass | None = next((one for one in _CLASSES if preferred in offer.of(one)), None)
-        if class_ is None:
+        having: ModelClass | None = next((one for one in _CLASSES if preferred in offer.of(one)), None)
+        if having is None:
             raise NoRoute(_unknown(offer.local + offer.cloud), wrong=True)
-        return Route(wished, class_, preferred, ("the caller named the model",))
+        return Route(wished, having, preferred, ("the caller named the model",))
     class_, reason = _judged(message)
     reasons = (reason,)
     if not offer.of(class_):

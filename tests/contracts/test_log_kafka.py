@@ -16,6 +16,7 @@ from services.kit import kafka_producer, kafka_topics
 from services.kit.errors import AppendFailed, HistoryLost, NotMember, Refused, TopicMismatch
 from services.kit.ids import new_id
 from services.kit.kafka import KafkaLog
+from services.kit.kafka_group import KafkaMember, confirm_in
 from services.kit.log import MAX_BATCH_BYTES, Assigned, Log
 from services.kit.settings import Settings
 from tests.contracts.log_contract import PARTITIONS, LogContract, Place, read_all, some, take, texts, wait_for_share
@@ -141,6 +142,9 @@ class TestKafkaLog(LogContract):
         await wait_for_share(second.changes(), PARTITIONS)
         await second.confirm(2)
         assert await second.committed(2) == 40
+        assert isinstance(second, KafkaMember)
+        await confirm_in(second._consumer, second._group, second._topic, 2)
+        assert await second.committed(2) == 40
 
 
 class TestNobodyThere:
@@ -207,8 +211,11 @@ class TestLostBroker:
         appender = await log.appender(EVENTS, 0)
         await appender.append(some(1))
         await log.append(EVENTS, 1, some(1))
+        assert isinstance(log, KafkaLog)
+        shared = log._shared._current
         own_kafka.tell(signal.SIGSTOP)
         try:
+            await wait_until_reachable(log, wanted=False)
             outcomes = await asyncio.gather(
                 appender.append(some(1, "perhaps")), log.append(EVENTS, 1, some(1)), log.append(EVENTS, 2, some(1)), return_exceptions=True
             )
@@ -221,3 +228,4 @@ class TestLostBroker:
         first = await (await log.appender(EVENTS, 0)).append(some(1, "after"))
         assert texts(await log.read(EVENTS, 0, first))[0] == "after0"
         await log.append(EVENTS, 1, some(1))
+        assert log._shared._current is not shared

@@ -5,7 +5,7 @@ and a look-up that was cut off is done again.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,8 @@ async def client(environment: dict[str, str], tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.fixture
-def programs(client: httpx.AsyncClient) -> Iterator[Programs]:
-    yield client.programs  # type: ignore[attr-defined]
+def programs(client: httpx.AsyncClient) -> Programs:
+    return client.programs  # type: ignore[attr-defined]
 
 
 def scripted(key: str) -> str:
@@ -139,6 +139,7 @@ async def test_the_assistants_blocks_are_taken_up_after_the_processor_was_killed
         except httpx.TransportError:
             continue
     assert said == TEXT
+    await client.get(f"/v1/runs/{run}", params={"min_position": position})
     history = (await client.get("/v1/chats/s-1/messages")).json()["messages"]
     assert [one["content"] for one in history if one["role"] == "assistant"] == [TEXT]
     echoed = await client.post("/api/v1/chat", json={"message": "echo", "session_id": "s-1", "model_type": "cloud_large"})

@@ -129,7 +129,8 @@ async def deploy(client: httpx.AsyncClient, server: ModelServer, name: str) -> s
 
 async def assert_the_record_shows_the_run(client: httpx.AsyncClient, run: str) -> list[str]:
     """History and audit; the types of the run's events in order."""
-    events = (await client.get(f"/v1/runs/{run}/events", params={"follow": "false"}, headers={"Accept": "application/json"})).json()["events"]
+    answer = await client.get(f"/v1/runs/{run}/events", params={"follow": "false"}, headers={"Accept": "application/json"})
+    events = answer.json()["events"]
     assert [event["position"] for event in events] == list(range(1, len(events) + 1))
     deltas = "".join(event["data"]["text"]["words"] for event in events if event["type"] == "node.delta")
     assert deltas == TEXT

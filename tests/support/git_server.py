@@ -1,8 +1,8 @@
 """A forge for tests: real repositories over HTTP on 127.0.0.1, one of them behind a token. Git's own backend does the serving.
 
-    with GitServer(folder) as server:
-        server.commit("owner/name", {"README.md": "# Tea"})
-        url = server.url("owner/name")
+with GitServer(folder) as server:
+    server.commit("owner/name", {"README.md": "# Tea"})
+    url = server.url("owner/name")
 """
 
 import base64

@@ -14,7 +14,7 @@ from events.commands import StartRun
 from events.envelope import Protected, Values
 from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
 from services.api.agent_requests import Chat
-from services.api.errors import AGENTS, TABLE, named
+from services.api.errors import AGENTS, OF_MODELS, TABLE, named
 from services.api.model_chat import Model, document, model_of, parameters
 from services.api.shown import Screen
 from services.api.subjects import subject_of
@@ -59,9 +59,9 @@ def code_of(code: int) -> int:
     """The agent's number for an error of a run or of a door (2.6)."""
     if code in TABLE and code >= 2 * AGENTS:
         return code
-    if code in _MODEL_FAILED:
-        return MODEL
-    return code + AGENTS if code + AGENTS in TABLE else _OURS.get(code, INTERNAL)
+    if code in OF_MODELS:
+        return code + AGENTS
+    return MODEL if code in _MODEL_FAILED else _OURS.get(code, INTERNAL)
 
 
 @dataclass

@@ -25,7 +25,9 @@ def prompt(**inputs: Any) -> tuple[str, str]:
 
 def test_passages_stand_by_file_in_the_order_found_and_inside_by_position():
     _, asked = prompt()
-    places = [asked.index(text) for text in ("## File Path: b.py", "Lines 1 to 20:", "first()", "Lines 40 to 60:", "## File Path: a.md", "# Tea")]
+    places = [
+        asked.index(text) for text in ("## File Path: b.py", "Lines 1 to 20:", "first()", "Lines 40 to 60:", "## File Path: a.md", "# Tea")
+    ]
     assert places == sorted(places)
     assert asked.endswith("<query>\nWhat is this?\n</query>")
 
@@ -48,7 +50,10 @@ def test_earlier_turns_are_paired_by_role_whatever_stands_between():
 
 
 def test_a_file_stands_whole_and_one_that_cannot_be_read_is_told():
-    assert '<currentFileContent path="a.md">\n# Tea\n</currentFileContent>' in prompt(file={"path": "a.md", "content": "# Tea", "problem": ""})[1]
+    assert (
+        '<currentFileContent path="a.md">\n# Tea\n</currentFileContent>'
+        in prompt(file={"path": "a.md", "content": "# Tea", "problem": ""})[1]
+    )
     told = prompt(file={"path": "z.md", "content": "", "problem": "there is no such file"})[1]
     assert "<note>The file z.md could not be read: there is no such file.</note>" in told
 
@@ -67,7 +72,12 @@ def test_foreign_text_cannot_end_its_part():
 
 @pytest.mark.parametrize(
     ("number", "heading"),
-    [(1, "## Research Plan"), *((n, f"## Research Update {n}`") for n in (2, 3, 4)), (5, "## Final Conclusion"), (6, "## Final Conclusion")],
+    [
+        (1, "## Research Plan"),
+        *((n, f"## Research Update {n}`") for n in (2, 3, 4)),
+        (5, "## Final Conclusion"),
+        (6, "## Final Conclusion"),
+    ],
 )
 def test_each_round_of_a_research_asks_for_its_heading(number: int, heading: str):
     assert heading in prompt(research={"deep": True, "number": number})[0]
@@ -78,7 +88,8 @@ def test_a_plain_question_asks_for_no_heading():
 
 
 @pytest.mark.parametrize(
-    ("code", "word"), [("", "English"), ("xx", "English"), ("FR", "French"), ("ko", "Korean"), ("pt", "Brazilian"), ("zh-tw", "Traditional")]
+    ("code", "word"),
+    [("", "English"), ("xx", "English"), ("FR", "French"), ("ko", "Korean"), ("pt", "Brazilian"), ("zh-tw", "Traditional")],
 )
 def test_the_language_is_named(code: str, word: str):
     assert word in prompt(language=code)[0]

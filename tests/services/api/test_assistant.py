@@ -92,7 +92,9 @@ async def test_event_stream_is_sent_to_whom_it_pleases(assistant: Door):
 
 
 async def test_silence_is_filled_with_comments_only(assistant: Door):
-    async with assistant.house.http.stream("POST", STREAM, json={"message": say("a b", hold=1, key="quiet"), "model_type": "cloud_large"}) as answer:
+    async with assistant.house.http.stream(
+        "POST", STREAM, json={"message": say("a b", hold=1, key="quiet"), "model_type": "cloud_large"}
+    ) as answer:
         lines = answer.aiter_lines()
         alive = [await anext(lines) for _ in range(4)]
         assert [line for line in alive if line] == [": alive", ": alive"]

@@ -32,10 +32,12 @@ async def demo(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> 
             yield house
 
 
-@pytest.mark.parametrize(("page", "marks"), [("assistant", ("No model is connected", "data: [DONE]")), ("wiki", ("No model is connected",))])
+@pytest.mark.parametrize(
+    ("page", "marks"), [("assistant", ("No model is connected", "data: [DONE]")), ("wiki", ("No model is connected",))]
+)
 async def test_the_sample_of_a_page_works_as_it_is(demo: House, page: str, marks: tuple[str, ...]):
-    environment = {"PROZESS": str(demo.http.base_url), "PATH": "/usr/local/bin:/usr/bin:/bin"}
-    process = await asyncio.create_subprocess_shell(sample(page), env=environment, stdout=asyncio.subprocess.PIPE)
+    lines = sample(page).replace("http://127.0.0.1:8080", str(demo.http.base_url).rstrip("/"))
+    process = await asyncio.create_subprocess_shell(lines, stdout=asyncio.subprocess.PIPE)
     said, _ = await process.communicate()
     text = "".join(re.findall(r'"content":"([^"]*)"', said.decode())) if page == "assistant" else said.decode()
     assert marks[0] in text
@@ -45,7 +47,9 @@ async def test_the_sample_of_a_page_works_as_it_is(demo: House, page: str, marks
 @pytest.mark.parametrize("page", PAGES)
 def test_every_variable_of_a_page_is_a_setting(page: str):
     known = {variable(name) for name in Settings.model_fields}
-    named = set(re.findall(r"\b(?:PROZESS_[A-Z_]+|[A-Z]+_API_KEY|OLLAMA_HOST|OPENAI_[A-Z_]+|AZURE_[A-Z_]+)\b", (FOLDER / f"{page}.md").read_text()))
+    named = set(
+        re.findall(r"\b(?:PROZESS_[A-Z_]+|[A-Z]+_API_KEY|OLLAMA_HOST|OPENAI_[A-Z_]+|AZURE_[A-Z_]+)\b", (FOLDER / f"{page}.md").read_text())
+    )
     assert named - known == set()
 
 

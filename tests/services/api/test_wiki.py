@@ -38,7 +38,15 @@ async def nobody(wiki: Door) -> AsyncIterator[httpx.AsyncClient]:
 
 def question(wiki: Door, text: Any = "What is this?", name: str = "say", **more: Any) -> dict[str, Any]:
     messages = [{"role": "user", "content": text}] if isinstance(text, str) else text
-    return {"repo_url": wiki.repository, "type": "local", "messages": messages, "provider": "openai", "model": name, "language": "en", **more}
+    return {
+        "repo_url": wiki.repository,
+        "type": "local",
+        "messages": messages,
+        "provider": "openai",
+        "model": name,
+        "language": "en",
+        **more,
+    }
 
 
 def say(text: str, **more: object) -> str:
@@ -123,7 +131,11 @@ async def test_nothing_fills_the_silence_of_raw_text(wiki: Door, nobody: httpx.A
 
 
 async def test_a_prompt_has_question_passages_and_history(wiki: Door, nobody: httpx.AsyncClient):
-    turns = [{"role": "user", "content": "first"}, {"role": "assistant", "content": "reply"}, {"role": "user", "content": "Which secret word?"}]
+    turns = [
+        {"role": "user", "content": "first"},
+        {"role": "assistant", "content": "reply"},
+        {"role": "user", "content": "Which secret word?"},
+    ]
     text = prompt(await nobody.post(HTTP, json=question(wiki, turns, "echo")))
     for part in ("Which secret word?", "zanzibar", "## File Path: README.md", "first", "reply"):
         assert part in text
@@ -201,7 +213,9 @@ async def test_a_failures_text_is_part_of_what_is_resumed(wiki: Door, nobody: ht
 @pytest.mark.parametrize("wish", [{"params": {"format": "sse"}}, {"headers": {"X-Stream-Format": "sse"}}])
 async def test_events_with_ids_are_sent_on_request_and_taken_up_by_them(wiki: Door, nobody: httpx.AsyncClient, wish: dict[str, Any]):
     answer = await nobody.post(PROXY, json=question(wiki, name=say("one two\nthree")), **wish)
-    records = [dict(line.split(": ", 1) for line in one.split("\n")) for one in answer.text.split("\n\n") if one and not one.startswith(":")]
+    records = [
+        dict(line.split(": ", 1) for line in one.split("\n")) for one in answer.text.split("\n\n") if one and not one.startswith(":")
+    ]
     assert [int(one["id"]) for one in records] == sorted({int(one["id"]) for one in records})
     data = [json.loads(one["data"]) for one in records]
     assert "".join(one["content"] for one in data) == "one two\nthree"
@@ -291,7 +305,9 @@ async def test_a_provider_of_another_protocol_is_named(wiki: Door, nobody: httpx
     assert (answer.status_code, "does not speak the OpenAI protocol" in answer.json()["detail"]) == (500, True)
 
 
-@pytest.mark.parametrize("change", [{"repo_url": 5}, {"messages": "x"}, {"messages": [{"role": "user"}]}, {"provider": None}, {"excluded_dirs": []}])
+@pytest.mark.parametrize(
+    "change", [{"repo_url": 5}, {"messages": "x"}, {"messages": [{"role": "user"}]}, {"provider": None}, {"excluded_dirs": []}]
+)
 async def test_a_body_that_breaks_the_schema_is_422_with_its_places(wiki: Door, nobody: httpx.AsyncClient, change: dict[str, Any]):
     answer = await nobody.post(HTTP, json=question(wiki, **change))
     (place,) = answer.json()["detail"]

@@ -26,7 +26,11 @@ ENVIRONMENT = {
         ("openai", {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "http://127.0.0.1:1/v1"),
         ("openrouter", {"OPENROUTER_API_KEY": "k"}, "https://openrouter.ai/api/v1"),
         ("ollama", {"OLLAMA_HOST": "http://127.0.0.1:11434/"}, "http://127.0.0.1:11434/v1"),
-        ("azure", {"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_ENDPOINT": "https://x.openai.azure.com"}, "https://x.openai.azure.com/openai/v1"),
+        (
+            "azure",
+            {"AZURE_OPENAI_API_KEY": "k", "AZURE_OPENAI_ENDPOINT": "https://x.openai.azure.com"},
+            "https://x.openai.azure.com/openai/v1",
+        ),
         ("dashscope", {"DASHSCOPE_API_KEY": "k"}, "https://dashscope.aliyuncs.com/compatible-mode/v1"),
     ],
 )

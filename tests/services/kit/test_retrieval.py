@@ -84,7 +84,12 @@ def test_folders_are_walked_or_not(filters: Filters, folder: str, answer: bool):
 def test_a_folder_is_read_with_its_texts_only(tmp_path: Path):
     outside = write(tmp_path / "outside", secret_dot_md="zanzibar")
     folder = write(
-        tmp_path / "tmp" / "repo", README_dot_md="# Tea", src__a_dot_py="a = 1", nul_dot_txt=b"a\0b", latin_dot_txt=b"\xff\xfe\xe4", _dot_env_dot_txt="key"
+        tmp_path / "tmp" / "repo",
+        README_dot_md="# Tea",
+        src__a_dot_py="a = 1",
+        nul_dot_txt=b"a\0b",
+        latin_dot_txt=b"\xff\xfe\xe4",
+        _dot_env_dot_txt="key",
     )
     write(folder, large_dot_md="x " * TEXT_CHARACTERS)
     (folder / "link.md").symlink_to(outside / "secret.md")
@@ -103,7 +108,9 @@ def test_more_text_than_the_bound_is_refused_with_a_way_out(tmp_path: Path):
         read(folder, Filters(), 300)
 
 
-@pytest.mark.parametrize("path", ["../outside/secret.md", "/etc/passwd", "link.md", "no.md", "", ".git/config", "a\0b", "src/../../outside/secret.md"])
+@pytest.mark.parametrize(
+    "path", ["../outside/secret.md", "/etc/passwd", "link.md", "no.md", "", ".git/config", "a\0b", "src/../../outside/secret.md"]
+)
 def test_a_wanted_file_never_leads_out_of_the_folder(tmp_path: Path, path: str):
     outside = write(tmp_path / "outside", secret_dot_md="zanzibar")
     folder = write(tmp_path / "repo", README_dot_md="# Tea", Dockerfile="FROM scratch", _dot_git__config="[core]")
@@ -118,7 +125,11 @@ def test_a_wanted_file_never_leads_out_of_the_folder(tmp_path: Path, path: str):
 def test_passages_overlap_and_know_their_lines():
     text = "\n".join(f"w{number}" for number in range(1, 701))
     cut = list(passages("a.md", text))
-    assert [(one.first, one.last) for one in cut] == [(1, WORDS), (WORDS - OVERLAP + 1, 2 * WORDS - OVERLAP), (2 * (WORDS - OVERLAP) + 1, 700)]
+    assert [(one.first, one.last) for one in cut] == [
+        (1, WORDS),
+        (WORDS - OVERLAP + 1, 2 * WORDS - OVERLAP),
+        (2 * (WORDS - OVERLAP) + 1, 700),
+    ]
     assert all(one.text == "\n".join(text.split("\n")[one.first - 1 : one.last]) for one in cut)
 
 

@@ -100,7 +100,7 @@ class Play:
         self._left = {name: getattr(trouble, name) for name in Trouble.__dataclass_fields__}
         self._numbers = 0
         self._flying: list[Sending] = []
-        self._late: list[list[Record]] = []
+        self._late: list[Sending] = []
         self._broken: set[str] = set()
         self._member = ""
         self._actors: list[Processor] = []
@@ -154,13 +154,14 @@ class Play:
         self.time += 1
         self._actors = [actor for actor in self._actors if actor.alive]
         kind = self._pick(20)
-        if kind < 11 and self._actors:
-            actor = self._actors[self._pick(len(self._actors))]
-            steps = actor.can()
-            if steps:
+        if kind < 14:
+            busy = [(actor, steps) for actor in self._actors if (steps := actor.can())]
+            turn = self._pick(len(busy) + len(self._flying) or 1)
+            if turn < len(busy):
+                actor, steps = busy[turn]
                 actor.step(steps[self._pick(len(steps))])
-        elif kind < 15 and self._flying:
-            self._land(self._flying[self._pick(len(self._flying))])
+            elif self._flying:
+                self._land(self._flying[turn - len(busy)])
         elif kind < 17:
             self._client()
         elif kind == 17:
@@ -182,7 +183,7 @@ class Play:
         sending.fate = "landed"
         self.says(sending.producer, f"has {len(sending.records)} records at {sending.first}")
         if claim_in(sending.records[0]) and self._may("doubled_claims") and self._chance(3):
-            self._late.append(sending.records)
+            self._late.append(sending)
             self.says("the log", "will have a copy of that claim later")
 
     def _client(self) -> None:
@@ -242,8 +243,11 @@ class Play:
         name = NAMES[which]
         self._member = name
         self.says("the group", "gives the partition to", name, "(an older program)" if name == OLD else "")
-        if not any(actor.name == name and actor.alive and not actor.stopping for actor in self._actors):
+        if not self._holds(name):
             self._actors.append(Processor(self, name, old=name == OLD))
+
+    def _holds(self, name: str) -> bool:
+        return any(actor.name == name and actor.alive and not actor.stopping for actor in self._actors)
 
     def _stop_one(self) -> None:
         """A process hears that the partition is not its own any more, and writes what it knows; or dies of it."""
@@ -261,8 +265,11 @@ class Play:
         self.says("time", "goes by")
 
     def _arrive_late(self) -> None:
-        records = self._late.pop(self._pick(len(self._late)))
-        self.says("late:", f"{len(records)} records at", self.events.append(records))
+        self._arrived(self._late.pop(self._pick(len(self._late))))
+
+    def _arrived(self, late: Sending) -> None:
+        if late.producer not in self._broken:
+            self.says("late:", f"{len(late.records)} records at", self.events.append(late.records, late.producer))
 
     def _fail(self) -> None:
         self._left["failures"] -= 1
@@ -272,33 +279,33 @@ class Play:
         self.says(sending.producer, "hears of a failure; the records are", ("lost", "there", "late")[how])
         if how == 1 and sending.producer not in self._broken:
             self.events.append(sending.records, sending.producer)
-        elif how == 2 and sending.producer not in self._broken:
-            self._late.append(sending.records)
+        elif how == 2:
+            self._late.append(sending)
 
     def _crash(self) -> None:
         self._left["crashes"] -= 1
-        actor = self._actors[self._pick(len(self._actors))]
-        actor.alive = False
-        how = self._pick(3)
-        self.says(actor.name, "is killed; what is in flight is", ("lost", "still landing", "late")[how])
-        for sending in [one for one in self._flying if one.producer.startswith(actor.name + "/")]:
+        name, how = self._actors[self._pick(len(self._actors))].name, self._pick(3)
+        self.says(name, "is killed; what is in flight is", ("lost", "still landing", "late")[how])
+        for actor in self._actors:
+            actor.alive = actor.alive and actor.name != name
+        for sending in [one for one in self._flying if one.producer.startswith(name + "/")]:
             if how != 1:
                 self._flying.remove(sending)
             if how == 2:
-                self._late.append(sending.records)
-        if actor.name == self._member:
+                self._late.append(sending)
+        if name == self._member:
             self._member = ""
 
     def _move(self) -> None:
         """All events and the newer commands are on another cluster now; nobody lives on."""
         self._left["restores"] -= 1
         self._end_everybody()
-        self._clients(4)
+        self._clients(5)
         decided = PlayedFold(Checkpoint(self.events.identity, 0), self.rules)
         for stored in self.events.stored:
             decided.step(stored)
         drop = self._pick(decided.cause.offset - self.commands.base + 2) if self._has_done(decided.cause) else 0
-        base = self._pick(3)
+        base = self._pick(2)
         self.says("RESTORED:", f"{drop} commands are left out, the first has offset {base}")
         self.events = self.events.moved("events-2", 0, 0)
         self.commands = self.commands.moved("commands-2", drop, base)
@@ -343,11 +350,11 @@ class Play:
 
     def _heal(self) -> None:
         self.says("---", "no more trouble")
-        for records in self._late:
-            self.events.append(records)
+        for late in self._late:
+            self._arrived(late)
         self._late.clear()
         self._left["doubled_claims"] = 0
-        if self._member in {"", OLD} or not any(actor.alive and actor.name == self._member for actor in self._actors):
+        if self._member in {"", OLD} or not self._holds(self._member):
             self._member = ""
             self._actors = [actor for actor in self._actors if actor.name != OLD]
             self._assign(0)

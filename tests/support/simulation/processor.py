@@ -142,7 +142,7 @@ class Processor:
         if not around.rules.keys:
             self._state.keys = _Never()
         self._plan: Plan | None = taking_over(self._fold, self._state, 0, self._claim, lambda: around.time)
-        self._answer: Any = None
+        self._turn: Confirm | Write | None = None
         self._sent: Sending | None = None
         self._cut = False
         self._flights: list[tuple[Sending, list[Group]]] = []
@@ -152,13 +152,21 @@ class Processor:
         self._mine: set[str] = set()
 
     def _ask(self) -> None:
+        """The plan up to its next turn: something may come between fold, confirmation, claim, and the reading of the claim."""
         assert self._plan is not None
+        answer = None if self._turn is None else self._answered(self._turn)
+        self._turn = None
+        if self._sent is not None:
+            return
         try:
-            ask = self._plan.send(self._answer)
+            while True:
+                ask = self._plan.send(answer)
+                if isinstance(ask, Confirm | Write):
+                    self._turn = ask
+                    return
+                answer = self._answered(ask)
         except StopIteration as taken:
             self._take(taken.value)
-            return
-        self._answer = self._answered(ask)
 
     def _answered(self, ask: Ask) -> Any:
         around, rules = self._around, self._around.rules
