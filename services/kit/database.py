@@ -6,9 +6,12 @@ writer at a time and waits in line for it, never on the file's lock. Schema chan
 
 import asyncio
 import contextlib
+import sqlite3
+import threading
+import weakref
 from collections.abc import AsyncGenerator
-from typing import Any
 
+import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
@@ -30,7 +33,8 @@ class Database:
     def __init__(self, where: Settings | str) -> None:
         self.url = _url(where if isinstance(where, str) else url_of(where))
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite(self.url) if self.is_sqlite else _postgres(self.url)
+        self._workers = weakref.WeakSet[threading.Thread]()
+        self.engine = _sqlite(self.url, self._workers) if self.is_sqlite else _postgres(self.url)
         self.progress = Progress()
         self._line = asyncio.Lock()
 
@@ -78,8 +82,11 @@ class Database:
         await migrate(self)
 
     async def dispose(self) -> None:
-        """Close all connections. Safe to call twice."""
+        """Close all connections, and wait for the threads of those that were cut off. Safe to call twice."""
         await self.engine.dispose()
+        for worker in list(self._workers):
+            if worker.is_alive():
+                await asyncio.to_thread(worker.join, CONNECT_S)
 
 
 def url_of(settings: Settings) -> str:
@@ -110,15 +117,19 @@ def _postgres(url: sa.URL) -> AsyncEngine:
     return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_timeout=CONNECT_S, connect_args=patience)
 
 
-def _sqlite(url: sa.URL) -> AsyncEngine:
-    engine = create_async_engine(url, connect_args={"timeout": BUSY_MS / 1000})
+def _sqlite(url: sa.URL, workers: weakref.WeakSet[threading.Thread]) -> AsyncEngine:
+    def opened() -> sqlite3.Connection:
+        connection = sqlite3.connect(url.database or ":memory:", timeout=BUSY_MS / 1000, isolation_level=None)  # we say BEGIN, below
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {setting}")
+        return connection
 
-    def opened(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # transactions begin where we say, see `began`
-        cursor = connection.cursor()
-        for setting in (f"busy_timeout = {BUSY_MS}", "journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-            cursor.execute(f"PRAGMA {setting}")
-        cursor.close()
+    def connect() -> aiosqlite.Connection:
+        connection = aiosqlite.Connection(opened, 64)
+        worker: threading.Thread = connection._thread  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] (as SQLAlchemy itself does)
+        worker.daemon = True
+        workers.add(worker)
+        return connection
 
     def began(connection: sa.Connection) -> None:
         options = connection.get_execution_options()
@@ -127,6 +138,6 @@ def _sqlite(url: sa.URL) -> AsyncEngine:
             connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if options.get('durable') else 'NORMAL'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
 
-    event.listen(engine.sync_engine, "connect", opened)
+    engine = create_async_engine(url, async_creator=connect)
     event.listen(engine.sync_engine, "begin", began)
     return engine

@@ -1,5 +1,6 @@
-"""Whole programs, the scripted model, and the real broker and database."""
+"""Whole programs, the scripted model, the real broker and database, and clients in JavaScript."""
 
 from tests.support.fixtures.model_server import model_server
+from tests.support.npm import node_modules
 
-__all__ = ["model_server"]
+__all__ = ["model_server", "node_modules"]

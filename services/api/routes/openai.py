@@ -22,9 +22,9 @@ from services.api.identity import Caller
 from services.api.model_chat import Model
 from services.api.openai_requests import Completion
 from services.api.problems import Json, Refusal
-from services.api.routes.agent import Key
+from services.api.routes.agent import Key, Numbered
 from services.api.starting import launch
-from services.api.streams import EVENT_ID, answer, in_openai, whole
+from services.api.streams import EVENT_ID, answer, from_position, in_openai, whole
 from services.kit.models import offline
 from services.kit.models.listing import Listed
 
@@ -41,12 +41,14 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["openai"])
 
 
 @router.post("/chat/completions", responses=_ERRORS)
-async def complete(body: Completion, api: TheApi, caller: KnownCaller, request: Request, key: Key = "") -> Response:
+async def complete(
+    body: Completion, api: TheApi, caller: KnownCaller, request: Request, key: Key = "", numbered: Numbered = ""
+) -> Response:
     """Ask a flow, a bot or a model."""
     target = await _target(api, caller, body.model)
     run, follower = await launch(api, caller, lambda run: openai.to_command(body, run, caller.app, target, key), chat=body.chat_id, key=key)
     if body.stream:
-        return await _stream(api, follower, run, body)
+        return await _stream(api, follower, run, body, numbered=numbered == "1")
     return await _whole(api, follower, run, request)
 
 
@@ -96,7 +98,7 @@ async def _target(api: Api, caller: Caller, name: str) -> Target:
     return Target(model=Model(name))
 
 
-async def _stream(api: Api, follower: Follower, run: str, body: Completion) -> Response:
+async def _stream(api: Api, follower: Follower, run: str, body: Completion, *, numbered: bool) -> Response:
     """Chunks, unless the run fails before it said anything."""
     usage = body.stream_options is not None and body.stream_options.include_usage
     settings, metrics = api.world.settings, api.world.metrics
@@ -117,7 +119,8 @@ async def _stream(api: Api, follower: Follower, run: str, body: Completion) -> R
         follower.close()
         return _failed(api, fold, run)
     gauge = metrics.open_streams.labels("openai")
-    return answer(follower, in_openai(include_usage=usage), settings.ping_s, run, gauge, before=before)
+    rendering = in_openai(include_usage=usage)
+    return answer(follower, from_position(rendering, 0) if numbered else rendering, settings.ping_s, run, gauge, before=before)
 
 
 async def _whole(api: Api, follower: Follower, run: str, request: Request) -> Response:

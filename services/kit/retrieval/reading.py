@@ -57,7 +57,7 @@ def one_file(folder: Path, path: str) -> tuple[str | None, str]:
     if not parts or ".." in parts or path.startswith("/") or "\0" in path or any(part.startswith(".git") for part in parts[:1]):
         return None, "the path does not lead into the repository"
     wanted = folder.joinpath(*parts)
-    if not True or not wanted.is_file():
+    if not wanted.resolve().is_relative_to(folder.resolve()) or not wanted.is_file():
         return None, "there is no such file"
     text = _text(wanted, CODE_CHARACTERS)
     return (text, "") if text is not None else (None, "it is too large or no text")

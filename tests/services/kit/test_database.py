@@ -1,6 +1,7 @@
 """The database port: addresses, transactions, and what counts as away."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,18 @@ async def test_a_writer_that_is_cancelled_leaves_the_line_free(database: Databas
     async with asyncio.timeout(20), database.begin() as connection:
         await connection.execute(secrets.insert(), [ROW])
     assert await found(database) == 1
+
+
+async def test_nothing_of_a_connection_that_was_cut_off_outlives_the_database(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/rows.sqlite")
+    for _ in range(5):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01), database.connect() as connection:
+                await connection.exec_driver_sql(
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000000) SELECT max(i) FROM n"
+                )
+    await database.dispose()
+    assert [thread for thread in database._workers if thread.is_alive()] == []
 
 
 async def test_on_sqlite_only_durable_transactions_wait_for_the_disk(tmp_path: Path) -> None:

@@ -109,12 +109,24 @@ def test_more_text_than_the_bound_is_refused_with_a_way_out(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "path", ["../outside/secret.md", "/etc/passwd", "link.md", "no.md", "", ".git/config", "a\0b", "src/../../outside/secret.md"]
+    "path",
+    [
+        "../outside/secret.md",
+        "/etc/passwd",
+        "link.md",
+        "linked/secret.md",
+        "no.md",
+        "",
+        ".git/config",
+        "a\0b",
+        "src/../../outside/secret.md",
+    ],
 )
 def test_a_wanted_file_never_leads_out_of_the_folder(tmp_path: Path, path: str):
     outside = write(tmp_path / "outside", secret_dot_md="zanzibar")
     folder = write(tmp_path / "repo", README_dot_md="# Tea", Dockerfile="FROM scratch", _dot_git__config="[core]")
     (folder / "link.md").symlink_to(outside / "secret.md")
+    (folder / "linked").symlink_to(outside)
     assert one_file(folder, path)[0] is None
     assert one_file(folder, "./Dockerfile") == ("FROM scratch", "")
 

@@ -7,7 +7,6 @@ zombies too, goes on in turn until nothing is left to do. `tests.support.simulat
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeGuard
 
 from events import topics
 from events.acceptance import Accepted, Cause, Checkpoint, misfit
@@ -300,12 +299,16 @@ class Play:
         """All events and the newer commands are on another cluster now; nobody lives on."""
         self._left["restores"] -= 1
         self._end_everybody()
-        self._clients(5)
-        decided = PlayedFold(Checkpoint(self.events.identity, 0), self.rules)
+        decided = PlayedFold(Checkpoint("", 0), self.rules)
         for stored in self.events.stored:
             decided.step(stored)
-        drop = self._pick(decided.cause.offset - self.commands.base + 2) if self._has_done(decided.cause) else 0
-        base = self._pick(2)
+        done = self._done(decided.cause)
+        self._clients(3)
+        if done and self._chance(2):  # a client that heard nothing repeats itself
+            self._left["commands"] += 1
+            self._client()
+            self.commands.append([self.commands.stored[done - 1].record])
+        drop, base = done - min(done, self._pick(3)), self._pick(2)
         self.says("RESTORED:", f"{drop} commands are left out, the first has offset {base}")
         self.events = self.events.moved("events-2", 0, 0)
         self.commands = self.commands.moved("commands-2", drop, base)
@@ -313,10 +316,10 @@ class Play:
         for follower in self.followers:
             follower.go_on()
 
-    def _has_done(self, cause: Cause | None) -> TypeGuard[Cause]:
-        """Whether the commands up to there are decided and may be gone."""
-        at = None if cause is None or cause.topic != self.commands.identity else self.commands.at(cause.offset)
-        return at is not None and cause is not None and meta_of(at.record).id == cause.command
+    def _done(self, cause: Cause | None) -> int:
+        """How many of the commands are decided, and need not be kept."""
+        at = self.commands.at(cause.offset) if cause is not None and cause.topic == self.identity(topics.COMMANDS) else None
+        return at.offset - self.commands.base + 1 if at is not None and cause and meta_of(at.record).id == cause.command else 0
 
     def _cut_off(self) -> None:
         """A broker loses the newest batches that it had acknowledged: of the events, of the commands, of both."""
