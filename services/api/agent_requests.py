@@ -131,7 +131,7 @@ class BotChat(Chat):
 class ModelPart(BaseModel):
     """A model of the OpenAI protocol; `api` is its base URL."""
 
-    domain: str = Field(min_length=1, max_length=256)
+    domain: str = Field(min_length=1, max_length=1024)
     api: str = Field(max_length=2048)
     api_key: str = Field("", max_length=4096)
 

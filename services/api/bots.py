@@ -32,7 +32,7 @@ class BotModel(_Open):
     """One model: `api` is the base URL of the OpenAI protocol (empty: the process's own), `domain` the model, `sk` its key."""
 
     api: str = Field(max_length=2048)
-    domain: str = Field(min_length=1, max_length=256)
+    domain: str = Field(min_length=1, max_length=1024)
     sk: str = Field("", max_length=4096)
     parameter: Parameter = Field(default_factory=lambda: Parameter.model_validate({}))
     patch_id: list[str] = Field(default_factory=list[str])

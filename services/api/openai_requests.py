@@ -46,7 +46,7 @@ class StreamOptions(BaseModel):
 class Completion(BaseModel):
     """The body of a chat completion. `model` is a flow's id, a bot's id, or a model of the process's own endpoint."""
 
-    model: str = Field(min_length=1, max_length=256)
+    model: str = Field(min_length=1, max_length=1024)
     messages: list[Message] = Field(min_length=1)
     stream: bool = False
     stream_options: StreamOptions | None = None

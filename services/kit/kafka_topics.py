@@ -38,12 +38,9 @@ async def prepare(cluster: Cluster, broker: Broker, settings: Settings) -> None:
     if not cluster.servers:
         raise Refused("no Apache Kafka is configured: set PROZESS_KAFKA to its bootstrap servers")
     names = [cluster.name(topic) for topic in TOPICS]
-    found = await _reach(cluster, broker, names)
+    await _reach(cluster, broker, names)
     try:
-        for topic in TOPICS:
-            if found[cluster.name(topic)].error is driver.UnknownTopicOrPartitionError:
-                await _create(cluster, broker, topic, settings, found[cluster.name(topic)].brokers)
-        found = await patiently(_CREATE_S, lambda: _settled(broker, names))
+        found = await patiently(_CREATE_S, lambda: _settled(cluster, broker, settings, names))
         for topic in TOPICS:
             facts = found[cluster.name(topic)]
             _check_facts(facts, settings)
@@ -78,9 +75,12 @@ async def _facts(broker: Broker, names: list[str]) -> dict[str, TopicFacts]:
     return {facts.name: facts for facts in facts_of(await broker.ask(TopicQuestion(names)))}
 
 
-async def _settled(broker: Broker, names: list[str]) -> dict[str, TopicFacts]:
+async def _settled(cluster: Cluster, broker: Broker, settings: Settings, names: list[str]) -> dict[str, TopicFacts]:
     found = await _facts(broker, names)
-    for facts in found.values():
+    for topic in TOPICS:
+        facts = found[cluster.name(topic)]
+        if facts.error is driver.UnknownTopicOrPartitionError:
+            await _create(cluster, broker, topic, settings, facts.brokers)
         if facts.error is driver.TopicAuthorizationFailedError:
             raise Refused(f"topic {facts.name}: this user may not see it: grant DESCRIBE, READ and WRITE")
         if facts.error is not driver.NoError or not facts.led:

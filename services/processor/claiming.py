@@ -16,9 +16,11 @@ from events.envelope import Envelope, Meta, Record, StoredRecord, encode, meta_o
 from events.ownership import PartitionClaimed
 from services.processor.deciding import SOURCE
 from services.processor.reading import Poisoned, naming
-from services.processor.state import PartitionState
+from services.processor.state import REMEMBERED_MS, PartitionState
 
 _READ = 1_000
+_NEAR = 100
+"""So many commands before the newest cause are looked at as well: a log that lost its end may have grown again."""
 _log = structlog.get_logger(__name__)
 
 
@@ -80,15 +82,16 @@ def taking_over(fold: Acceptance, state: PartitionState, partition: int, claim: 
     yield from _folding(fold, state, partition)
     if fold.claim != claim:
         raise Overtaken(f"claim {fold.claim} counts, ours does not")
-    resume = yield from resuming(partition, commands, fold.cause, state.known)
+    resume = yield from resuming(partition, commands, fold.cause, state.known, now() - REMEMBERED_MS)
     state.forget(now())
     return resume
 
 
-def resuming(partition: int, commands: str, cause: Cause | None, known: Container[str]) -> Plan:
+def resuming(partition: int, commands: str, cause: Cause | None, known: Container[str], since: int) -> Plan:
     """After the newest accepted cause if it still stands there, else after the first record with its id, else the beginning.
 
-    A record with its id may be a repetition whose original is not kept any more: it only counts if all before it is `known`.
+    A record with its id may also be a repetition whose original is gone: it only counts if what stands before it is decided,
+    which is `known`, or from a time before `since` (ms since 1970) that nobody remembers.
     """
     bounds: tuple[int, int] = yield Bounds(topics.COMMANDS)
     begin, end = bounds
@@ -98,22 +101,26 @@ def resuming(partition: int, commands: str, cause: Cause | None, known: Containe
         if cause.offset + 1 < begin:
             _log.error("commands.lost", partition=partition, first=cause.offset + 1, last=begin - 1)
         return begin
+
+    def decided(one: StoredRecord) -> bool:
+        return one.record.time < since or _id(partition, one) in known
+
+    stored: Sequence[StoredRecord]
     if cause.topic == commands and cause.offset < end:
-        there: Sequence[StoredRecord] = yield Read(topics.COMMANDS, cause.offset, 1)
-        if there and there[0].offset == cause.offset and _id(partition, there[0]) == cause.command:
+        near = max(begin, cause.offset - _NEAR)
+        stored = yield Read(topics.COMMANDS, near, cause.offset - near + 1)
+        there = stored[-1] if stored else None
+        if there and there.offset == cause.offset and _id(partition, there) == cause.command and all(map(decided, stored)):
             return cause.offset + 1
     at = begin
-    while True:
-        stored: Sequence[StoredRecord] = yield Read(topics.COMMANDS, at, _READ)
-        if not stored:
-            return begin
+    while stored := (yield Read(topics.COMMANDS, at, _READ)):
         for one in stored:
-            id_ = _id(partition, one)
-            if id_ == cause.command:
+            if _id(partition, one) == cause.command:
                 return one.offset + 1
-            if id_ not in known:
+            if not decided(one):
                 return begin
         at = stored[-1].offset + 1
+    return begin
 
 
 def _folding(fold: Acceptance, state: PartitionState, partition: int) -> Generator[Ask, Any, None]:

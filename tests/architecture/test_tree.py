@@ -11,12 +11,13 @@ import pytest
 from fastapi.routing import APIRoute
 
 import events
-from services.api.routes import chat, health, protocol, publishing, records, runs
+from services.api.routes import agent, assistant, bots, chat, doors, health, openai, protocol, publishing, records, runs, wiki
 from services.cli import build
 from services.dev.welcome import lines
 from services.kit.metrics import Metrics
 from services.kit.settings import Settings
 
+_PARTS = (agent, assistant, bots, chat, doors, health, openai, protocol, publishing, records, runs, wiki)
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text()
 RECIPES = set(re.findall(r"^([a-z]+):.*##", (TOP / "Makefile").read_text(), re.MULTILINE))
@@ -83,9 +84,7 @@ def test_every_recipe_and_command_in_a_document_exists(path: Path) -> None:
 
 
 def test_every_door_of_the_readme_is_there() -> None:
-    routes = [
-        route for part in (chat, health, protocol, publishing, records, runs) for route in part.router.routes if isinstance(route, APIRoute)
-    ]
+    routes = [route for part in _PARTS for route in part.router.routes if isinstance(route, APIRoute)]
     doors = {(method, route.path.replace(":path", "")) for route in routes for method in route.methods}
     named = set(re.findall(r"`(GET|POST) (/[^`?]*)", README))
     assert named - doors == set()

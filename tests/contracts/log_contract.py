@@ -4,83 +4,18 @@ A subclass gives a `place`: where a log's topics live, so that a log can be stop
 """
 
 import asyncio
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from events.envelope import Record, StoredRecord
+from events.envelope import Record
 from events.topics import COMMANDS, EVENTS
-from services.kit.errors import AppendFailed, HistoryLost, NotMember, TooLarge, TopicMismatch
-from services.kit.log import MAX_BATCH_BYTES, Assigned, Log, Revoked, Tail
-
-PARTITIONS = 4
-
-
-class Place(ABC):
-    """Where the topics live, whichever log is open on them."""
-
-    def __init__(self) -> None:
-        self._open: list[Log] = []
-
-    @abstractmethod
-    def make(self, partitions: int) -> Log:
-        """A log on this place, not started."""
-
-    @abstractmethod
-    async def trim(self, log: Log, topic: str, partition: int, before: int) -> Log:
-        """Lose the records below an offset; the log to go on with."""
-
-    @abstractmethod
-    async def destroy(self) -> None:
-        """Lose the topics. All logs are stopped."""
-
-    async def open(self, partitions: int = PARTITIONS) -> Log:
-        log = self.make(partitions)
-        await log.start()
-        self._open.append(log)
-        return log
-
-    async def stop_all(self) -> None:
-        while self._open:
-            await self._open.pop().stop()
+from services.kit.errors import AppendFailed, HistoryLost, TooLarge, TopicMismatch
+from services.kit.log import MAX_BATCH_BYTES, Log
+from tests.contracts.group_contract import GroupContract
+from tests.contracts.log_place import PARTITIONS, Place, a_record, read_all, some, take, texts
 
 
-def a_record(text: str = "", *, time: int = 0, key: str = "run-1") -> Record:
-    return Record(key.encode(), text.encode(), (("ce_id", text[:20].encode()),), time)
-
-
-def some(count: int, of: str = "r") -> list[Record]:
-    return [a_record(f"{of}{number}") for number in range(count)]
-
-
-def texts(stored: Sequence[StoredRecord]) -> list[str]:
-    return [one.record.value.decode() for one in stored]
-
-
-async def read_all(log: Log, topic: str = EVENTS, partition: int = 0, start: int = 0) -> list[StoredRecord]:
-    found: list[StoredRecord] = []
-    while batch := await log.read(topic, partition, start + len(found)):
-        found.extend(batch)
-    return found
-
-
-async def take(tail: Tail, count: int) -> list[StoredRecord]:
-    found: list[StoredRecord] = []
-    while len(found) < count:
-        found.extend(await tail.next())
-    return found
-
-
-async def wait_for_share(changes: AsyncIterator[Assigned | Revoked], count: int) -> frozenset[int]:
-    """Until the member holds this many partitions."""
-    async for change in changes:
-        if isinstance(change, Assigned) and len(change.partitions) == count:
-            return change.partitions
-    raise AssertionError("the member left")
-
-
-class LogContract:
+class LogContract(GroupContract):
     @pytest.fixture
     async def log(self, place: Place) -> Log:
         return await place.open()
@@ -322,74 +257,3 @@ class LogContract:
         await log.stop()
         await log.stop()
         assert not log.reachable
-
-    # Groups
-
-    async def test_one_member_is_given_everything(self, log: Log) -> None:
-        member = await log.join("group", COMMANDS)
-        assert await anext(member.changes()) == Assigned(frozenset(range(PARTITIONS)))
-        await member.confirm(3)
-
-    async def test_two_members_share_evenly_and_are_told(self, log: Log) -> None:
-        first = await log.join("group", COMMANDS)
-        changes = first.changes()
-        await wait_for_share(changes, PARTITIONS)
-        second = await log.join("group", COMMANDS)
-        theirs = await wait_for_share(second.changes(), PARTITIONS // 2)
-        assert await anext(changes) == Revoked(frozenset(range(PARTITIONS)))
-        ours = await wait_for_share(changes, PARTITIONS // 2)
-        assert ours | theirs == frozenset(range(PARTITIONS))
-
-    async def test_who_lost_a_partition_cannot_confirm_or_commit_it(self, log: Log) -> None:
-        first = await log.join("group", COMMANDS)
-        changes = first.changes()
-        await wait_for_share(changes, PARTITIONS)
-        second = await log.join("group", COMMANDS)
-        theirs = await wait_for_share(second.changes(), PARTITIONS // 2)
-        ours = await wait_for_share(changes, PARTITIONS // 2)
-        for partition in theirs:
-            with pytest.raises(NotMember):
-                await first.confirm(partition)
-            with pytest.raises(NotMember):
-                await first.commit(partition, 1)
-            await second.confirm(partition)
-        for partition in ours:
-            await first.confirm(partition)
-            with pytest.raises(NotMember):
-                await second.confirm(partition)
-
-    async def test_what_a_leaving_member_held_goes_to_the_others_at_once(self, log: Log) -> None:
-        first, second = await log.join("group", COMMANDS), await log.join("group", COMMANDS)
-        changes, theirs = first.changes(), second.changes()
-        await asyncio.gather(wait_for_share(changes, 2), wait_for_share(theirs, 2))
-        await second.leave()
-        await second.leave()
-        async with asyncio.timeout(3):
-            assert await wait_for_share(changes, PARTITIONS) == frozenset(range(PARTITIONS))
-        assert [change async for change in theirs] == []
-        with pytest.raises(NotMember):
-            await second.confirm(0)
-
-    async def test_marks_are_found_by_the_next_member_and_after_a_restart(self, place: Place, log: Log) -> None:
-        first = await log.join("group", COMMANDS)
-        await wait_for_share(first.changes(), PARTITIONS)
-        assert await first.committed(1) is None
-        await first.commit(1, 7)
-        await first.confirm(1)
-        assert await first.committed(1) == 7
-        await first.leave()
-        second = await log.join("group", COMMANDS)
-        await wait_for_share(second.changes(), PARTITIONS)
-        assert await second.committed(1) == 7
-        await second.commit(1, 9)
-        await place.stop_all()
-        third = await (await place.open()).join("group", COMMANDS)
-        await wait_for_share(third.changes(), PARTITIONS)
-        assert await third.committed(1) == 9
-
-    async def test_groups_and_topics_do_not_know_each_other(self, log: Log) -> None:
-        members = [await log.join(*which) for which in (("a", COMMANDS), ("b", COMMANDS), ("c", EVENTS))]
-        for member in members:
-            assert await wait_for_share(member.changes(), PARTITIONS) == frozenset(range(PARTITIONS))
-        await members[0].commit(0, 5)
-        assert [await member.committed(0) for member in members] == [5, None, None]

@@ -19,7 +19,7 @@ from services.kit.errors import Refused
 from services.kit.kafka import KafkaLog
 from services.kit.log import Assigned
 from services.kit.settings import Settings
-from tests.contracts.log_contract import read_all, some, texts
+from tests.contracts.log_place import read_all, some, texts
 from tests.support.broker import give_up
 
 pytestmark = pytest.mark.kafka

@@ -16,7 +16,8 @@ from services.kit.errors import AppendFailed, LogInUse, Refused
 from services.kit.log import Log
 from services.kit.sqlite import SqliteLog, SqliteTail
 from services.kit.sqlite_file import slot_at
-from tests.contracts.log_contract import LogContract, Place, a_record, read_all, some, take, texts
+from tests.contracts.log_contract import LogContract
+from tests.contracts.log_place import Place, a_record, read_all, some, take, texts
 
 HOLDER = """
 import asyncio, sys, pathlib

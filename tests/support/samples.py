@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from events import app, commands, delta, flow, node, ownership, refusal, run
+from events import app, bot, commands, delta, flow, node, ownership, refusal, run
 from events.catalogue import BY_TYPE
 from events.envelope import Envelope, Fact, Meta, Protected, Values, Words, encode
 
@@ -65,8 +65,10 @@ _APP_FULL: dict[str, Any] = {
     "is_tenant": True,
     "platform_rights": 7,
     "audit_policy": 1,
-    "keys": (app.Key(key="demo-key", secret_hash="00ff$ff00"),),
+    "keys": (app.Key(key="demo-key", secret_hash="00ff$ff00", secret_ref="secret:" + "0f" * 16),),
 }
+_BOT: dict[str, Any] = {"bot": "bot-1", "app": APP, "configuration": {}, "digest": DIGEST}
+_BOT_FULL: dict[str, Any] = {"configuration": {"bot_id": "bot-1", "model_config": {"plan": {"sk": "secret:" + "0f" * 16}}}}
 _NODE: dict[str, Any] = {"node": "spark-llm::1"}
 _NODE_FULL: dict[str, Any] = {"path": (2, 0), "attempt": 3}
 _WITH_DOCUMENT: dict[str, Any] = {"definition": DIGEST, "document": DOCUMENT}
@@ -153,6 +155,8 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     flow.FlowBound: ({"app": APP}, {}),
     flow.FlowDeleted: ({"by": APP}, {}),
     app.AppRegistered: (_APP, _APP_FULL),
+    bot.BotConfigured: (_BOT, _BOT_FULL),
+    bot.BotRemoved: ({"by": APP}, {}),
     refusal.CommandRefused: ({"wished": "run.start", "target": f"run-{RUN}", "code": 20201, "message": "flow: there is none"}, {}),
     refusal.CommandRepeated: ({"wished": "run.start", "target": f"run-{RUN}", "first": "command-0"}, {}),
     commands.StartRun: (_TERMS, _TERMS_FULL),
@@ -163,6 +167,9 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     commands.BindFlow: ({"flow": FLOW, "app": APP}, {}),
     commands.DeleteFlow: ({"flow": FLOW, "app": APP}, {}),
     commands.RegisterApp: (_APP, _APP_FULL),
+    commands.CreateBot: (_BOT, _BOT_FULL),
+    commands.ReviseBot: (_BOT, _BOT_FULL),
+    commands.RemoveBot: ({"bot": "bot-1", "app": APP}, {}),
 }
 
 MINIMAL: Mapping[type[Fact], Fact] = {fact: fact(**least) for fact, (least, _) in _MINIMAL_AND_MORE.items()}

@@ -19,9 +19,9 @@ PATIENCE_S = 20
 
 
 @pytest.fixture
-async def elsewhere(database: Database, database_url: str) -> AsyncIterator[Database]:
+async def elsewhere(database: Database) -> AsyncIterator[Database]:
     """The same database as another process sees it."""
-    other = Database(database_url)
+    other = Database(database.url.render_as_string(hide_password=False))
     yield other
     await other.dispose()
 

@@ -158,10 +158,8 @@ async def test_connections_that_the_server_ends_are_made_again(tmp_path: Path, p
     await database.dispose()
 
 
-async def test_a_projector_that_was_overtaken_begins_again_at_the_new_checkpoint(
-    tmp_path: Path, database: Database, database_url: str
-) -> None:
-    other = Database(database_url)
+async def test_a_projector_that_was_overtaken_begins_again_at_the_new_checkpoint(tmp_path: Path, database: Database) -> None:
+    other = Database(database.url.render_as_string(hide_password=False))
     async with projector_world(tmp_path, database) as world:
         history = History()
         history.run()

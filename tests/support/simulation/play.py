@@ -44,6 +44,7 @@ class Follower:
     def __init__(self, play: "Play") -> None:
         self._play = play
         self.away = False
+        self.noticed = 0
         self.anew()
 
     def anew(self) -> None:
@@ -57,6 +58,7 @@ class Follower:
         try:
             found = self._play.events.read(self.fold.offset, limit)
         except HistoryLost:
+            self.noticed += 1
             self.anew()
             return
         for stored in found:
@@ -70,6 +72,7 @@ class Follower:
         start = self.fold.checkpoint()
         before = self._play.events.at(start.offset - 1) if start.offset else None
         if self._play.rules.place and misfit(start, self._play.identity(topics.EVENTS), before):
+            self.noticed += 1
             self.anew()
         else:
             self.fold = PlayedFold(start, self._play.rules)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from events import topics
 from events.acceptance import Checkpoint
 from events.catalogue import Unknown, decode
-from events.envelope import Record
+from events.envelope import Record, StoredRecord
 from events.node import NodeStarted
 from services.core.codes import Code
 from services.core.effects import Outcome
@@ -186,12 +186,18 @@ class Processor:
             case Read(topics.EVENTS, _, _) if self._claimed_at >= 0 and not rules.read_own:
                 self._fold.claim = self._claim
                 return []
-            case Read(topics.COMMANDS, start, 1) if not rules.cause_id and self._fold.cause:
-                found = around.commands.read(start, 1)
-                assert found
-                return [type(found[0])(start, flows.record_of(self._fold.cause.command, "1", flows.cancel("1")))]
             case Read(topic, start, limit):
-                return self._topic(topic).read(start, limit)
+                found = self._topic(topic).read(start, limit)
+                return found if topic == topics.EVENTS else self._resume_from(found, start + limit - 1)
+
+    def _resume_from(self, found: list[StoredRecord], last: int) -> list[StoredRecord]:
+        """The commands that end with the newest cause, as an owner sees them that does not look closely."""
+        cause, rules = self._fold.cause, self._around.rules
+        if cause is None or cause.offset != last:
+            return found
+        if not rules.cause_id:
+            return [StoredRecord(last, flows.record_of(cause.command, "1", flows.cancel("1")))]
+        return found if rules.near else found[-1:]
 
     def _claimed(self) -> None:
         sent, self._sent = self._sent, None

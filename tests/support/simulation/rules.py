@@ -31,6 +31,8 @@ class Rules:
     """The commands go on after the newest accepted cause, not after the group's committed offset."""
     cause_id: bool = True
     """The record at that place must have the command's id."""
+    near: bool = True
+    """The commands before that place must be decided too."""
     topic: bool = True
     """The topic's identity is compared wherever an offset is believed."""
     ids: bool = True
@@ -53,13 +55,17 @@ class Rules:
 
 LAW = Rules()
 NAMES = tuple(field.name for field in fields(Rules))
+HIDDEN = {"topic": "near"}
+"""In logs this short one rule does the work of another: it has to be taken out as well, for the other to be missed."""
+RARE = frozenset({"near"})
+"""Missed once in ten thousand schedules and more."""
 
 
 @dataclass(frozen=True)
 class Trouble:
     """How much goes wrong in one schedule: an upper bound of each."""
 
-    steps: int = 75
+    steps: int = 60
     runs: int = 3
     commands: int = 7
     takeovers: int = 5

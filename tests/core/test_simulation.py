@@ -1,0 +1,78 @@
+"""Law 3 under everything that can go wrong, played against the project's own acceptance and deciders.
+
+`make test ARGS="tests/core/test_simulation.py"` plays the schedules below; `python -m tests.support.simulation
+--schedules 1000000 --seed 7` plays as many as one has patience for, and prints the smallest one that fails.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from tests.support.simulation.choices import Choices
+from tests.support.simulation.rules import CUT, HIDDEN, LAW, NAMES, ORDINARY, RARE, trouble_of
+from tests.support.simulation.search import Found, in_parallel, play, quiet, shrink, until_broken
+
+SCHEDULES = 20_000
+WITHIN = {"topic": 4_000, "cause_id": 3_000}
+"""How many schedules may pass before the lack of a rule is noticed; 400 unless told."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    quiet()
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.timeout(300)
+def test_no_schedule_breaks_the_law(capsys: pytest.CaptureFixture[str]) -> None:
+    found = Found()
+    for share in in_parallel(LAW, 0, SCHEDULES, os.cpu_count() or 1):
+        found.add(share)
+    with capsys.disabled():
+        print(  # noqa: T201 (how much was played is a result)
+            f"\n{found.schedules} schedules, {found.events} events in their logs: {found.failed} break the law"
+        )
+    told = [f"{what} ({count} schedules; python -m tests.support.simulation --schedules 1 --seed {found.first[what]})"
+            for what, count in found.broken.items()]  # fmt: skip
+    assert told == []
+    assert found.schedules == SCHEDULES
+
+
+@pytest.mark.parametrize("rule", [name for name in NAMES if name not in RARE])
+def test_a_rule_that_is_taken_out_is_missed(rule: str) -> None:
+    assert until_broken(LAW.without(rule, *filter(None, [HIDDEN.get(rule)])), WITHIN.get(rule, 400)) is not None
+
+
+def test_the_same_seed_tells_the_same_story() -> None:
+    one, two = (play(LAW, ORDINARY, Choices(seed=11), tell=True)[0] for _ in range(2))
+    assert one.told == two.told
+    assert one.told
+
+
+def test_what_was_picked_can_be_played_again() -> None:
+    choices = Choices(seed=11)
+    first, _ = play(LAW, ORDINARY, choices, tell=True)
+    again, _ = play(LAW, ORDINARY, Choices(recorded=choices.taken), tell=True)
+    assert first.told == again.told
+
+
+def test_a_failing_schedule_is_made_smaller_and_still_fails_in_the_same_way() -> None:
+    rules = LAW.without("whole")
+    seed = until_broken(rules, 400)
+    assert seed is not None
+    choices = Choices(seed)
+    _, broken = play(rules, trouble_of(seed), choices)
+    small = shrink(rules, trouble_of(seed), choices.taken, broken[0], tries=300)
+    assert len(small) < len(choices.taken) / 2
+    assert broken[0] in play(rules, trouble_of(seed), Choices(recorded=small))[1]
+
+
+def test_a_log_that_was_cut_is_noticed_by_whoever_had_read_further() -> None:
+    """Somewhere in these schedules readers and owners were further than the log; none of them went on as if nothing had been."""
+    stories = [play(LAW, CUT, Choices(seed), tell=True) for seed in range(60)]
+    assert not any(broken for _, broken in stories)
+    assert any("HistoryLost" in line for played, _ in stories for line in played.told or ())
+    assert any(follower.noticed for played, _ in stories for follower in played.followers)
