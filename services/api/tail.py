@@ -10,8 +10,8 @@ import contextlib
 from collections import deque
 from collections.abc import Generator
 
-from events.acceptance import ENDS_A_RUN, Acceptance, Accepted, Checkpoint
-from events.envelope import StoredRecord, meta_of
+from events.acceptance import ENDS_A_RUN, Acceptance, Accepted, Checkpoint, misfit
+from events.envelope import StoredRecord
 from events.topics import EVENTS, partition_of, slot_of
 from services.api.history import History
 from services.kit import logs
@@ -265,12 +265,9 @@ class Tails:
         start = await self._history.checkpoint(partition)
         if start is None:
             return Checkpoint(topic, partition)
-        if start.topic != topic:
-            raise HistoryLost(f"the rows belong to another log than the one that is read (partition {partition})")
-        if start.offset:
-            before = await log.read(EVENTS, partition, start.offset - 1, 1)
-            if not before or meta_of(before[0].record).id != start.last:
-                raise HistoryLost(f"the log and the rows disagree about the record before offset {start.offset} of partition {partition}")
+        before = await log.read(EVENTS, partition, start.offset - 1, 1) if start.offset and start.topic == topic else ()
+        if wrong := misfit(start, topic, before[0] if before else None):
+            raise HistoryLost(f"the log and the checkpoint of the rows disagree about partition {partition}: {wrong}")
         return start
 
     async def _watch(self, partition: int, tail: PartitionTail) -> None:

@@ -112,10 +112,15 @@ def resuming(partition: int, commands: str, cause: Cause | None, known: Containe
         there = stored[-1] if stored else None
         if there and there.offset == cause.offset and _id(partition, there) == cause.command and all(map(decided, stored)):
             return cause.offset + 1
+    return (yield from _searching(partition, begin, cause.command, decided))
+
+
+def _searching(partition: int, begin: int, command: str, decided: Callable[[StoredRecord], bool]) -> Plan:
     at = begin
+    stored: Sequence[StoredRecord]
     while stored := (yield Read(topics.COMMANDS, at, _READ)):
         for one in stored:
-            if _id(partition, one) == cause.command:
+            if _id(partition, one) == command:
                 return one.offset + 1
             if not decided(one):
                 return begin

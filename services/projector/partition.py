@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import tenacity
 
-from events.acceptance import Checkpoint
-from events.envelope import StoredRecord, meta_of
+from events.acceptance import Checkpoint, misfit
+from events.envelope import StoredRecord
 from events.topics import EVENTS
 from projections import checkpoints
 from services.kit.blobs import unpack
@@ -82,16 +82,12 @@ class Partition:
     async def _verify(self, start: Checkpoint, topic: str) -> None:
         here = f"partition {self._partition} of {EVENTS}"
         mend = "give the right database or log, or begin with an empty database"
-        if start.topic != topic:
-            raise WrongHistory(f"the rows were made from another topic than {here} (they say {start.topic}, it is {topic}): {mend}")
-        if start.offset == 0:
-            return
-        try:
-            last = await self._world.log.read(EVENTS, self._partition, start.offset - 1, 1)
-        except HistoryLost as lost:
-            raise WrongHistory(f"{here} no longer has offset {start.offset - 1}, up to which the rows go: {lost}") from None
-        if not last or last[0].offset != start.offset - 1 or meta_of(last[0].record).id != start.last:
-            raise WrongHistory(f"{here} has another record at offset {start.offset - 1} than the rows say: {mend}")
+        before: Sequence[StoredRecord] = ()
+        with contextlib.suppress(HistoryLost):
+            if start.offset and start.topic == topic:
+                before = await self._world.log.read(EVENTS, self._partition, start.offset - 1, 1)
+        if wrong := misfit(start, topic, before[0] if before else None):
+            raise WrongHistory(f"{here} and the checkpoint of the rows disagree: {wrong}; {mend}")
 
     async def _project(self, folding: Folding, records: Sequence[StoredRecord]) -> None:
         batch = folding.fold([await unpack(stored, self._world.blobs) for stored in records])

@@ -22,7 +22,7 @@ from tests.support.histories import History, run_events
 from tests.support.rows import PLACES, apply_all, contents
 from tests.support.samples import FLOW, RUN, TIME
 
-QUICK = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

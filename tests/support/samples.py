@@ -50,6 +50,8 @@ _TERMS: dict[str, Any] = {
     "ext": Protected[dict[str, Any]](subject="person-1", words={}),
 }
 _TERMS_FULL: dict[str, Any] = {
+    "document": {"data": {"nodes": [], "edges": []}},
+    "keys_of": "author",
     "flow_version": "v1.0",
     "mode": "debug",
     "stream": False,
