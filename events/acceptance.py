@@ -55,7 +55,7 @@ class Checkpoint:
 
 
 def misfit(start: Checkpoint, topic: str, before: StoredRecord | None) -> str:
-    """Why a checkpoint must not be gone on from in this topic ("" = it may). `before` is the record ahead of its offset, if there is one."""
+    """Why a checkpoint must not be gone on from in this topic ("" = it may). `before` is the record ahead of its offset, if any."""
     if start.topic != topic:
         return f"it was made from another topic ({start.topic}, and this is {topic})"
     if start.offset == 0:

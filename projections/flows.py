@@ -57,6 +57,7 @@ flow_versions = sa.Table(
     sa.Column("published", Whole, nullable=False),
     sa.Column("position", Whole, nullable=False),
 )
+_HIGHEST_FIRST = (flow_versions.c.first_number.desc(), flow_versions.c.last_number.desc(), flow_versions.c.position.desc())
 flow_bindings = sa.Table(
     "flow_bindings",
     metadata,
@@ -260,17 +261,12 @@ async def runnable(connection: AsyncConnection, app: str, limit: int = 1000) -> 
 
 async def versions(connection: AsyncConnection, flow: str) -> list[str]:
     """The published versions, the one that a start takes first."""
-    wanted = sa.select(flow_versions.c.version).where(flow_versions.c.flow == flow).order_by(*_highest(flow_versions))
+    wanted = sa.select(flow_versions.c.version).where(flow_versions.c.flow == flow).order_by(*_HIGHEST_FIRST)
     return list((await connection.execute(wanted)).scalars())
 
 
-def _highest(table: sa.FromClause) -> list[sa.ColumnElement[int]]:
-    return [table.c.first_number.desc(), table.c.last_number.desc(), table.c.position.desc()]
-
-
 def _start(flow: str, version: str, app: str) -> sa.Select[*tuple[Any, ...]]:
-    other = flow_versions.alias("other")
-    highest = sa.select(other.c.version).where(other.c.flow == flows.c.flow).order_by(*_highest(other)).limit(1).scalar_subquery()
+    highest = sa.select(flow_versions.c.version).where(flow_versions.c.flow == flow).order_by(*_HIGHEST_FIRST).limit(1).scalar_subquery()
     chosen = flow_versions.c.version == (version or highest)
     return (
         sa.select(

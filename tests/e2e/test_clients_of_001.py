@@ -168,14 +168,16 @@ const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
 const messages = [{ role: "user", content: "hello" }];
 const whole = await client.chat.completions.create({ model, messages });
 let text = "", usage = null;
-for await (const chunk of await client.chat.completions.create({ model, messages, stream: true, stream_options: { include_usage: true } })) {
+const stream = await client.chat.completions.create({ model, messages, stream: true, stream_options: { include_usage: true } });
+for await (const chunk of stream) {
   text += chunk.choices[0]?.delta?.content ?? "";
   usage = chunk.usage ?? usage;
 }
 const models = [];
 for await (const one of client.models.list()) models.push(one.id);
 let refused = null;
-try { await client.chat.completions.create({ model: "1", messages }); } catch (error) { refused = [error.constructor.name, error.status, error.code]; }
+try { await client.chat.completions.create({ model: "1", messages }); }
+catch (error) { refused = [error.constructor.name, error.status, error.code]; }
 console.log(JSON.stringify({ text, whole: whole.choices[0].message.content, usage: usage.total_tokens, models, refused }));
 """
 

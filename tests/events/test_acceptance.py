@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.acceptance import ENDS_A_RUN, Acceptance, Accepted, Cause, Checkpoint
+from events.acceptance import ENDS_A_RUN, Acceptance, Accepted, Cause, Checkpoint, misfit
 from events.catalogue import BY_TYPE, Unknown
 from events.delta import NodeDelta
 from events.envelope import Damaged, Fact, Record, StoredRecord, encode
@@ -197,3 +197,21 @@ def test_taking_out_what_was_not_accepted_changes_nothing(records: list[Record])
 def imagined(by: str) -> Record:
     record = event(by)
     return replace(record, headers=tuple((name, b"run.imagined" if name == "ce_type" else value) for name, value in record.headers))
+
+
+@pytest.mark.parametrize(
+    ("start", "before", "why"),
+    [
+        (Checkpoint("topic-1", 3), None, ""),
+        (Checkpoint("topic-1", 3, offset=5, last="e"), (4, "e"), ""),
+        (Checkpoint("topic-0", 3), None, "another topic (topic-0, and this is topic-1)"),
+        (Checkpoint("topic-1", 3, offset=5, last="e"), None, "does not have offset 4"),
+        (Checkpoint("topic-1", 3, offset=5, last="e"), (3, "e"), "does not have offset 4"),
+        (Checkpoint("topic-1", 3, offset=5, last="e"), (4, "f"), "another record at offset 4"),
+    ],
+)
+def test_a_checkpoint_is_gone_on_from_only_where_it_was_made(start: Checkpoint, before: tuple[int, str] | None, why: str) -> None:
+    there = StoredRecord(before[0], event("a", id=before[1])) if before else None
+    said = misfit(start, "topic-1", there)
+    assert why in said
+    assert bool(said) == bool(why)

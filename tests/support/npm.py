@@ -6,7 +6,6 @@ answer, the tests that need them are skipped and say why.
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ class Modules:
 
 
 @pytest.fixture(scope="session")
-def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Modules]:
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Modules:
     """The modules, fetched once a session."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
@@ -45,7 +44,6 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Modules]:
     except subprocess.TimeoutExpired:
         pytest.skip(f"npm did not fetch {', '.join(WANTED)} within {_INSTALL_S} s")
     if done.returncode:
-        pytest.skip(
-            f"npm cannot fetch {', '.join(WANTED)}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no reason given'}"
-        )
-    yield Modules(folder, node)
+        reasons = done.stderr.strip().splitlines() or ["no reason given"]
+        pytest.skip(f"npm cannot fetch {', '.join(WANTED)}: {reasons[-1]}")
+    return Modules(folder, node)

@@ -7,8 +7,9 @@ import pytest
 from events.node import DeltaRange, OutputReleased
 from events.run import Mode, RunCancelled
 from services.api.compact import record
-from services.api.dialects import astron
 from services.api.dialects.astron import Frames, Whole
+from services.api.workflow_problems import problem
+from services.api.wrong import Wrong
 from tests.services.api.stories import BEGAN, RUN, delta, failing, linear, node, started, thinking, told, unit, until
 
 ZERO = {"completion_tokens": 0, "prompt_tokens": 0, "total_tokens": 0}
@@ -234,13 +235,18 @@ def test_a_lone_surrogate_cannot_break_a_stream():
 
 
 def test_a_run_that_never_began_spells_its_nulls_out():
-    assert astron.refused(20201, "Flow ID not found", "s", 7) == {
-        "code": 20201,
-        "message": "Flow ID not found",
-        "id": "s",
-        "created": 7,
-        "workflow_step": {"node": None, "seq": 0, "progress": 1.0},
-        "choices": [{"delta": {"role": "assistant", "content": "", "reasoning_content": ""}, "index": 0, "finish_reason": "stop"}],
-        "usage": ZERO,
-        "event_data": None,
-    }
+    assert problem(Wrong(20201, "Flow ID not found"), 7_000, "s") == (
+        {
+            "code": 20201,
+            "symbol": "FLOW_NOT_FOUND_ERROR",
+            "doc_code": 1006,
+            "message": "Flow ID not found",
+            "id": "spfs@hf",
+            "created": 7,
+            "workflow_step": {"node": None, "seq": 0, "progress": 1.0},
+            "choices": [{"delta": {"role": "assistant", "content": "", "reasoning_content": ""}, "index": 0, "finish_reason": "stop"}],
+            "usage": ZERO,
+            "event_data": None,
+        },
+        200,
+    )

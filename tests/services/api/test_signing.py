@@ -1,6 +1,5 @@
 """Signatures of document 001: who signed, when, and how often."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -15,8 +14,8 @@ SECONDS = 1_790_000_000
 
 
 @pytest.fixture
-async def world(house: House) -> AsyncIterator[World]:
-    yield replace(house.world, clock=HandClock(SECONDS * 1000))
+async def world(house: House) -> World:
+    return replace(house.world, clock=HandClock(SECONDS * 1000))
 
 
 def test_the_signature_is_the_one_of_the_document():

@@ -83,9 +83,9 @@ async def test_values_that_travel_as_blobs_are_in_the_rows(world: World) -> None
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"topic": "topic-of-yesterday"}, r"from another topic than partition 0 of prozess.events \(they say topic-of-yesterday"),
-        ({"last": "e-9"}, "another record at offset .* than the rows say"),
-        ({"offset": 500}, "no longer has offset 499, up to which the rows go"),
+        ({"topic": "topic-of-yesterday"}, r"partition 0 of prozess.events .* from another topic \(topic-of-yesterday"),
+        ({"last": "e-9"}, "another record at offset .* than it says"),
+        ({"offset": 500}, "does not have offset 499, up to which it goes"),
     ],
 )
 async def test_rows_of_another_history_stop_the_projector(world: World, wrong: dict[str, object], sentence: str) -> None:
