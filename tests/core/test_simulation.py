@@ -26,7 +26,7 @@ def _quiet() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_no_schedule_breaks_the_law(capsys: pytest.CaptureFixture[str]) -> None:
     found = Found()
     for share in in_parallel(LAW, 0, SCHEDULES, os.cpu_count() or 1):

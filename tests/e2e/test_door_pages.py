@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.doors import dev
+from tests.support.doors import BEARER, dev
 from tests.support.npm import Modules
 from tests.support.programs import Programs
 
@@ -44,6 +44,7 @@ def run(command: list[str], folder: Path) -> str:
 @pytest.mark.parametrize("page", ["agent", "websocket", "openai"])
 def test_the_samples_of_a_page_do_what_it_says(service: Programs, tmp_path: Path, page: str) -> None:
     told = ""
+    httpx.delete(f"{service.url}/agent/v1/bot-config", params={"app_id": "demo", "bot_id": "guide"}, headers=BEARER).raise_for_status()
     wanted = [("agent", "sh")] if page == "websocket" else []
     blocks = [block for name, kind in wanted for block in samples(name) if block[0] == kind] + samples(page)
     for kind, text in blocks:

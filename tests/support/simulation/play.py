@@ -6,141 +6,23 @@ zombies too, goes on in turn until nothing is left to do. `tests.support.simulat
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from events import topics
-from events.acceptance import Accepted, Cause, Checkpoint, misfit
-from events.envelope import Record, meta_of
-from services.core.run_state import Place
-from services.kit.errors import HistoryLost
+from events.acceptance import Cause, Checkpoint
+from events.envelope import Command, Record, meta_of
 from tests.support.simulation import flows
-from tests.support.simulation.choices import Choices, Over
-from tests.support.simulation.fold import PlayedFold, claim_in
-from tests.support.simulation.log import Sending, Topic
-from tests.support.simulation.processor import Processor
-from tests.support.simulation.rules import Rules, Trouble
+from tests.support.simulation.choices import Over
+from tests.support.simulation.fold import PlayedFold
+from tests.support.simulation.world import NAMES, OLD, World
 
 REST = 150
 """Rounds after the trouble in which everything has to come to rest."""
-NAMES = ("P1", "P2", "P3")
-OLD = "P3"
 
 
-@dataclass(frozen=True)
-class Effect:
-    """An effect that was started: by which ownership, and what its `node.started` was."""
-
-    claim: str
-    claimed_at: int
-    run: str
-    place: Place
-    node_started: str
-    on_record: bool
+class Play(World):
+    """`play` plays it; what is there then is what `check` looks at."""
 
 
-class Follower:
-    """Somebody who reads: a projector, an api instance. It may stop anywhere and go on elsewhere from its checkpoint."""
-
-    def __init__(self, play: "Play") -> None:
-        self._play = play
-        self.away = False
-        self.noticed = 0
-        self.anew()
-
-    def anew(self) -> None:
-        self.fold = PlayedFold(Checkpoint(self._play.identity(topics.EVENTS), 0), self._play.rules)
-        self.seen: list[Accepted] = []
-
-    def read(self, limit: int) -> None:
-        """Some more records. Who lost its connection compares its place first; who hears that it is gone begins anew."""
-        if self.away:
-            self.go_on()
-        try:
-            found = self._play.events.read(self.fold.offset, limit)
-        except HistoryLost:
-            self.noticed += 1
-            self.anew()
-            return
-        for stored in found:
-            event = self.fold.step(stored)
-            if event is not None:
-                self.seen.append(event)
-
-    def go_on(self) -> None:
-        """From its checkpoint, as another process would; from the beginning where that does not belong to this log."""
-        self.away = False
-        start = self.fold.checkpoint()
-        before = self._play.events.at(start.offset - 1) if start.offset else None
-        if self._play.rules.place and misfit(start, self._play.identity(topics.EVENTS), before):
-            self.noticed += 1
-            self.anew()
-        else:
-            self.fold = PlayedFold(start, self._play.rules)
-
-
-class Play:
-    """The world of one schedule. `told` is the story, where it is asked for."""
-
-    def __init__(self, rules: Rules, trouble: Trouble, choices: Choices, *, tell: bool = False) -> None:
-        self.rules = rules
-        self.trouble = trouble
-        self.told: list[str] | None = [] if tell else None
-        self.time = flows.NOON
-        self.commands = Topic("commands-1")
-        self.events = Topic("events-1")
-        self.committed: int | None = None
-        self.effects: list[Effect] = []
-        self.steps: list[list[str]] = []
-        self.answers: dict[str, str] = {}
-        self.wishes: list[tuple[str, str, Record]] = []
-        self.cancelled: set[str] = set()
-        self.restless = False
-        self.lost = False
-        self.moved = False
-        self._choices = choices
-        self._pick = choices.pick
-        self._left = {name: getattr(trouble, name) for name in Trouble.__dataclass_fields__}
-        self._numbers = 0
-        self._flying: list[Sending] = []
-        self._late: list[Sending] = []
-        self._broken: set[str] = set()
-        self._member = ""
-        self._actors: list[Processor] = []
-        self.followers = [Follower(self), Follower(self)]
-
-    # What processes see (see `tests.support.simulation.processor.Around`).
-
-    def claim_id(self) -> str:
-        return f"c{self._number()}"
-
-    def send(self, producer: str, records: list[Record]) -> Sending:
-        sending = Sending(producer, records)
-        self._flying.append(sending)
-        return sending
-
-    def confirms(self, name: str) -> bool:
-        return self._member == name
-
-    def says(self, name: str, *what: object) -> None:
-        if self.told is not None:
-            self.told.append(f"{name} {' '.join(map(str, what))}")
-
-    def begins_effect(self, claim: str, claimed_at: int, run: str, place: Place, node_started: str) -> None:
-        on_record = self.rules.act_on_ack or node_started in self.events.ids()
-        self.says(claim, "starts the effect of", node_started)
-        self.effects.append(Effect(claim, claimed_at, run, place, node_started, on_record))
-
-    def decided(self, ids: list[str]) -> None:
-        self.steps.append(ids)
-
-    def acknowledged(self, command: str, event: str) -> None:
-        self._answer(command, event)
-
-    def identity(self, topic: str) -> str:
-        found = self.events if topic == topics.EVENTS else self.commands
-        return found.identity if self.rules.topic else "the same"
-
-    # The schedule.
 
     def play(self) -> None:
         """All of it."""
@@ -175,19 +57,6 @@ class Play:
         else:
             self._go_wrong()
 
-    def _land(self, sending: Sending) -> None:
-        self._flying.remove(sending)
-        if sending.producer in self._broken:
-            sending.fate = "failed"
-            self.says(sending.producer, "has lost records: sequence error")
-            return
-        sending.first = self.events.append(sending.records, sending.producer)
-        sending.fate = "landed"
-        self.says(sending.producer, f"has {len(sending.records)} records at {sending.first}")
-        if claim_in(sending.records[0]) and self._may("doubled_claims") and self._chance(3):
-            self._late.append(sending)
-            self.says("the log", "will have a copy of that claim later")
-
     def _client(self) -> None:
         if not self._may("commands"):
             return
@@ -214,7 +83,7 @@ class Play:
         for _ in range(count):
             self._client()
 
-    def _wish(self, run: str, id_: str, command: flows.Command) -> None:
+    def _wish(self, run: str, id_: str, command: Command) -> None:
         record = flows.record_of(id_, run, command)
         self.wishes.append((id_, run, record))
         self._post(id_, run, record)
@@ -241,16 +110,6 @@ class Play:
         self._left["takeovers"] -= 1
         self._assign(self._pick(len(NAMES)))
 
-    def _assign(self, which: int) -> None:
-        name = NAMES[which]
-        self._member = name
-        self.says("the group", "gives the partition to", name, "(an older program)" if name == OLD else "")
-        if not self._holds(name):
-            self._actors.append(Processor(self, name, old=name == OLD))
-
-    def _holds(self, name: str) -> bool:
-        return any(actor.name == name and actor.alive and not actor.stopping for actor in self._actors)
-
     def _stop_one(self) -> None:
         """A process hears that the partition is not its own any more, and writes what it knows; or dies of it."""
         zombies = [actor for actor in self._actors if actor.name != self._member and not actor.stopping]
@@ -268,10 +127,6 @@ class Play:
 
     def _arrive_late(self) -> None:
         self._arrived(self._late.pop(self._pick(len(self._late))))
-
-    def _arrived(self, late: Sending) -> None:
-        if late.producer not in self._broken:
-            self.says("late:", f"{len(late.records)} records at", self.events.append(late.records, late.producer))
 
     def _fail(self) -> None:
         self._left["failures"] -= 1
@@ -345,13 +200,6 @@ class Play:
             follower.away = True
         self._clients(3)
 
-    def _end_everybody(self) -> None:
-        for actor in self._actors:
-            actor.alive = False
-        self._flying.clear()
-        self._late.clear()
-        self._member = ""
-
     # The rest.
 
     def _heal(self) -> None:
@@ -397,25 +245,3 @@ class Play:
             return False
         self.time = max(self.time + 1, due)
         return True
-
-    def _answers(self, follower: Follower) -> None:
-        if self.rules.answer_accepted:
-            for event in follower.seen:
-                if event.meta.command:
-                    self._answer(event.meta.command, event.meta.id)
-
-    def _answer(self, command: str, event: str) -> None:
-        self.answers.setdefault(command, event)
-
-    def _number(self) -> int:
-        self._numbers += 1
-        return self._numbers
-
-    def _may(self, what: str) -> bool:
-        return self._left[what] > 0
-
-    def _chance(self, one_in: int) -> bool:
-        try:
-            return self._choices.chance(one_in)
-        except Over:
-            return False
