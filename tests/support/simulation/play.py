@@ -22,8 +22,6 @@ REST = 150
 class Play(World):
     """`play` plays it; what is there then is what `check` looks at."""
 
-
-
     def play(self) -> None:
         """All of it."""
         try:

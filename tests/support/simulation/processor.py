@@ -6,12 +6,8 @@ runs that live elsewhere) do not exist yet; when they do, they leave where `_rea
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
 
-from events import topics
-from events.acceptance import Checkpoint
 from events.catalogue import Unknown, decode
-from events.envelope import Record, StoredRecord
 from events.node import NodeStarted
 from services.core.codes import Code
 from services.core.effects import Outcome
@@ -19,48 +15,19 @@ from services.core.run import Due, GoOn, TakenOver, Told, due_at, request
 from services.core.run_state import Place
 from services.core.turn import Limits
 from services.kit.errors import AppendFailed, HistoryLost, NotMember
-from services.processor.claiming import Ask, Bounds, Confirm, Identity, Overtaken, Plan, Read, Write, taking_over
+from services.processor.claiming import Overtaken
 from services.processor.deciding import Deciding, Move, Step
 from services.processor.pipeline import Group, Waiting
 from services.processor.reading import Poisoned
-from services.processor.state import PartitionState
 from services.processor.watch import Foreign
 from tests.support.simulation import flows
-from tests.support.simulation.fold import NEWER, PlayedFold, PlayedReadBack
-from tests.support.simulation.log import Sending, Topic
-from tests.support.simulation.rules import Rules
+from tests.support.simulation.fold import NEWER, PlayedReadBack
+from tests.support.simulation.log import Sending
+from tests.support.simulation.taking import Around, Taking
 
 LIMITS = Limits()
 _ENDS = (AppendFailed, HistoryLost, Foreign, Overtaken)
 _Key = tuple[str, Place, int]
-
-
-class Around(Protocol):
-    """What a process sees of the world."""
-
-    rules: Rules
-    time: int
-    commands: Topic
-    events: Topic
-    committed: int | None
-
-    def claim_id(self) -> str: ...
-    def send(self, producer: str, records: list[Record]) -> Sending: ...
-    def confirms(self, name: str) -> bool: ...
-    def says(self, name: str, *what: object) -> None: ...
-    def begins_effect(self, claim: str, claimed_at: int, run: str, place: Place, node_started: str) -> None: ...
-    def decided(self, ids: list[str]) -> None: ...
-    def acknowledged(self, command: str, event: str) -> None: ...
-
-
-class _Never(dict[Any, Any]):
-    """Remembers nothing."""
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        return
-
-    def setdefault(self, key: Any, default: Any = None) -> Any:
-        return default
 
 
 class Processor:
@@ -76,7 +43,7 @@ class Processor:
 
     @property
     def owns(self) -> bool:
-        return self._plan is None
+        return self._taking is None
 
     def lost_connection(self) -> None:
         """The log was cut while this process was reading it: whoever was further hears it at once."""
@@ -85,10 +52,8 @@ class Processor:
 
     def can(self) -> list[Callable[[], None]]:
         """The steps that it could take now."""
-        if self._sent is not None:
-            return [self._claimed] if self._sent.fate != "flying" else []
-        if self._plan is not None:
-            return [self._ask]
+        if self._taking is not None:
+            return [] if self._taking.waits else [self._take]
         around = self._around
         if self._cut:
             return [self._hear_of_cut]
@@ -132,18 +97,8 @@ class Processor:
     # Taking over.
 
     def _begin(self) -> None:
-        around = self._around
-        self._claim = around.claim_id()
-        self._claimed_at = -1
-        self._fold = PlayedFold(Checkpoint(_identity(around, topics.EVENTS), 0), around.rules, old=self.old)
-        self._state = PartitionState()
-        if not around.rules.ids:
-            self._state.known = _Never()
-        if not around.rules.keys:
-            self._state.keys = _Never()
-        self._plan: Plan | None = taking_over(self._fold, self._state, 0, self._claim, lambda: around.time)
-        self._turn: Confirm | Write | None = None
-        self._sent: Sending | None = None
+        self._taking: Taking | None = Taking(self._around, self.name, old=self.old)
+        self._claim = self._taking.claim
         self._cut = False
         self._flights: list[tuple[Sending, list[Group]]] = []
         self._effects: dict[_Key, Iterator[Outcome]] = {}
@@ -151,71 +106,21 @@ class Processor:
         self._open: list[str] = []
         self._mine: set[str] = set()
 
-    def _ask(self) -> None:
-        """The plan up to its next turn: something may come between fold, confirmation, claim, and the reading of the claim."""
-        assert self._plan is not None
-        answer = None if self._turn is None else self._answered(self._turn)
-        self._turn = None
-        if self._sent is not None:
+    def _take(self) -> None:
+        taking = self._taking
+        assert taking is not None
+        taking.step()
+        if taking.resume is None:
             return
-        try:
-            while True:
-                ask = self._plan.send(answer)
-                if isinstance(ask, Confirm | Write):
-                    self._turn = ask
-                    return
-                answer = self._answered(ask)
-        except StopIteration as taken:
-            self._take(taken.value)
-
-    def _answered(self, ask: Ask) -> Any:
         around, rules = self._around, self._around.rules
-        match ask:
-            case Identity(topic):
-                return _identity(around, topic)
-            case Bounds(topic):
-                return (self._topic(topic).base, self._topic(topic).end)
-            case Confirm():
-                if rules.confirm and not around.confirms(self.name):
-                    raise NotMember("the group gave the partition to somebody else")
-                return None
-            case Write(claim):
-                around.says(self.name, f"claims {self._claim} after {self._fold.claim or 'nothing'}")
-                self._sent = around.send(f"{self.name}/{self._claim}", [claim])
-                return None
-            case Read(topics.EVENTS, _, _) if self._claimed_at >= 0 and not rules.read_own:
-                self._fold.claim = self._claim
-                return []
-            case Read(topic, start, limit):
-                found = self._topic(topic).read(start, limit)
-                return found if topic == topics.EVENTS else self._resume_from(found, start + limit - 1)
-
-    def _resume_from(self, found: list[StoredRecord], last: int) -> list[StoredRecord]:
-        """The commands that end with the newest cause, as an owner sees them that does not look closely."""
-        cause, rules = self._fold.cause, self._around.rules
-        if cause is None or cause.offset != last:
-            return found
-        if not rules.cause_id:
-            return [StoredRecord(last, flows.record_of(cause.command, "1", flows.cancel("1")))]
-        return found if rules.near else found[-1:]
-
-    def _claimed(self) -> None:
-        sent, self._sent = self._sent, None
-        assert sent is not None
-        if sent.fate == "failed":
-            raise AppendFailed("the claim may be there, or not")
-        self._claimed_at = sent.first
-
-    def _take(self, resume: int) -> None:
-        around, rules = self._around, self._around.rules
-        self._plan = None
+        self._taking = None
+        self._claimed_at = taking.claimed_at
+        self._state = taking.state
         self._deciding = Deciding(self._claim, self._state, LIMITS)
         self._waiting = Waiting()
         self._back = PlayedReadBack(0, self._claim, self._waiting, rules)
-        self._seen = self._fold.offset if rules.read_own else self._claimed_at + 1
-        self._next = resume
-        if not rules.cause:
-            self._next = max(around.commands.base, around.committed or 0)
+        self._seen = taking.fold.offset if rules.read_own else self._claimed_at + 1
+        self._next = taking.resume if rules.cause else max(around.commands.base, around.committed or 0)
         left = self._deciding.taken_over()
         if rules.timers:
             self._timers.update(left)
@@ -337,11 +242,3 @@ class Processor:
 
     def _stopped(self) -> None:
         self.alive = False
-
-    def _topic(self, name: str) -> Topic:
-        return self._around.events if name == topics.EVENTS else self._around.commands
-
-
-def _identity(around: Around, name: str) -> str:
-    topic = around.events if name == topics.EVENTS else around.commands
-    return topic.identity if around.rules.topic else "the same"

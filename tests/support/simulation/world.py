@@ -59,7 +59,7 @@ class World:
         self._actors: list[Processor] = []
         self.followers = [Follower(self), Follower(self)]
 
-    # What processes see (see `tests.support.simulation.processor.Around`).
+    # What processes see (see `tests.support.simulation.taking.Around`).
 
     def claim_id(self) -> str:
         return f"c{self._number()}"
