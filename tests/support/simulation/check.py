@@ -9,7 +9,7 @@ from events.acceptance import ENDS_A_RUN, Accepted, Checkpoint
 from events.delta import NodeDelta
 from events.node import NodeCompleted, NodeTimedOut
 from events.refusal import CommandRepeated
-from tests.support.record import of_run, shown_text
+from tests.support.record import shown_text
 from tests.support.simulation import flows
 from tests.support.simulation.fold import PlayedFold
 from tests.support.simulation.play import Play
@@ -30,8 +30,11 @@ def _all(play: Play) -> Iterator[str]:
     yield from _steps(play, history)
     yield from _commands(play, history)
     yield from _effects(play, history)
+    runs: defaultdict[str, list[Accepted]] = defaultdict(list)
+    for event in history:
+        runs[event.meta.stream].append(event)
     for run, behaviour in flows.RUNS.items():
-        events = of_run(history, run)
+        events = runs.get(topics.run_stream(run))
         if events:
             yield from _run(play, run, behaviour, events)
 

@@ -65,7 +65,7 @@ RARE = frozenset({"near"})
 class Trouble:
     """How much goes wrong in one schedule: an upper bound of each."""
 
-    steps: int = 60
+    steps: int = 50
     runs: int = 3
     commands: int = 7
     takeovers: int = 5
