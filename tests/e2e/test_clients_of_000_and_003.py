@@ -9,7 +9,6 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import httpx
@@ -17,6 +16,7 @@ import pytest
 
 from services.dev import demo
 from tests.e2e.test_fan_out import known, patiently
+from tests.e2e.test_first_light import published
 from tests.support.flows import at, end, flow, llm, start
 from tests.support.model_server import ModelServer, model
 from tests.support.programs import Programs
@@ -73,17 +73,7 @@ async def flow_id(client: httpx.AsyncClient, model_server: ModelServer) -> str:
         end("{{a}}", a=at("say.output")),
         edges="start > say > end",
     )
-
-    async def call(path: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = (await client.post(path, json=body)).json()
-        assert answer["code"] == 0, answer
-        return answer
-
-    added = await call("/workflow/v1/protocol/add", {"name": "clients", "app_id": demo.APP, "status": 0, "data": document})
-    flow_id: str = added["data"]["flow_id"]
-    await call("/workflow/v1/publish", {"flow_id": flow_id, "release_status": 1, "plat": 1})
-    await call("/workflow/v1/auth", {"flow_id": flow_id, "app_id": demo.APP})
-    return flow_id
+    return await published(client, document)
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:

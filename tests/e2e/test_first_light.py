@@ -114,12 +114,17 @@ def answering(url: str, name: str) -> dict[str, Any]:
 
 
 async def deploy(client: httpx.AsyncClient, server: ModelServer, name: str) -> str:
+    return await published(client, answering(server.url, name))
+
+
+async def published(client: httpx.AsyncClient, document: dict[str, Any]) -> str:
+    """A flow of the demo app that the demo app may run; its id."""
+
     async def call(path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = (await client.post(path, json=body)).json()
         assert answer["code"] == 0, answer
         return answer
 
-    document = answering(server.url, name)
     added = await call("/workflow/v1/protocol/add", {"name": "first light", "app_id": demo.APP, "status": 0, "data": document})
     flow_id: str = added["data"]["flow_id"]
     await call("/workflow/v1/publish", {"flow_id": flow_id, "release_status": 1, "plat": 1})
