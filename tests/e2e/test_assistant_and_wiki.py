@@ -15,6 +15,7 @@ import pytest
 from services.dev import demo
 from services.kit.assemble import open_world
 from services.kit.settings import Settings
+from tests.e2e.test_first_light import assert_every_door_shows
 from tests.support.fixtures.doors import MODEL, teapot
 from tests.support.model_server import ModelServer, model
 from tests.support.programs import Programs
@@ -104,6 +105,7 @@ async def test_the_wikis_raw_text_is_taken_up_at_a_byte_after_the_processor_was_
         except httpx.TransportError:
             continue
     assert got.decode() == TEXT
+    await assert_every_door_shows(client, run, TEXT)
     types = [event["type"] for event in await events_of(client, run)]
     assert types.count("run.completed") == types.count("context.retrieved") == 1
 
@@ -139,6 +141,7 @@ async def test_the_assistants_blocks_are_taken_up_after_the_processor_was_killed
         except httpx.TransportError:
             continue
     assert said == TEXT
+    await assert_every_door_shows(client, run, TEXT)
     await client.get(f"/v1/runs/{run}", params={"min_position": position})
     history = (await client.get("/v1/chats/s-1/messages")).json()["messages"]
     assert [one["content"] for one in history if one["role"] == "assistant"] == [TEXT]

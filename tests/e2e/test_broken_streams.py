@@ -122,10 +122,7 @@ async def test_three_doors_lose_their_streams_and_the_processor_and_nothing_is_m
 
 
 async def assert_every_view_shows_it(client: httpx.AsyncClient, run: str) -> None:
-    for frames in ("agent", "astron", "openai"):
-        answer = await client.get(f"/v1/runs/{run}/events", params={"frames": frames}, headers={"Accept": "application/json"})
-        said = [frame["choices"][0]["delta"].get("content") or "" for frame in answer.json()["frames"] if frame["choices"]]
-        assert "".join(said) == TEXT, frames
+    await first_light.assert_every_door_shows(client, run, TEXT)
     text = (await client.get(f"/v1/runs/{run}/text")).json()
     assert (text["content"], text["ended"]) == (TEXT, True)
     wait = {"min_position": text["position"]}

@@ -132,6 +132,13 @@ async def published(client: httpx.AsyncClient, document: dict[str, Any]) -> str:
     return flow_id
 
 
+async def assert_every_door_shows(client: httpx.AsyncClient, run: str, text: str) -> None:
+    for frames in ("agent", "astron", "openai"):
+        answer = await client.get(f"/v1/runs/{run}/events", params={"frames": frames}, headers={"Accept": "application/json"})
+        said = [frame["choices"][0]["delta"].get("content") or "" for frame in answer.json()["frames"] if frame["choices"]]
+        assert "".join(said) == text, frames
+
+
 async def assert_the_record_shows_the_run(client: httpx.AsyncClient, run: str) -> list[str]:
     """History and audit; the types of the run's events in order."""
     answer = await client.get(f"/v1/runs/{run}/events", params={"follow": "false"}, headers={"Accept": "application/json"})
@@ -139,6 +146,7 @@ async def assert_the_record_shows_the_run(client: httpx.AsyncClient, run: str) -
     assert [event["position"] for event in events] == list(range(1, len(events) + 1))
     deltas = "".join(event["data"]["text"]["words"] for event in events if event["type"] == "node.delta")
     assert deltas == TEXT
+    await assert_every_door_shows(client, run, TEXT)
     row = (await client.get(f"/v1/runs/{run}", params={"min_position": len(events)})).json()
     assert row["status"] == "completed"
     messages = (await client.get("/v1/chats/c-1/messages")).json()
