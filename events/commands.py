@@ -74,6 +74,24 @@ class BindFlow(Command):
     app: str
 
 
+class UnbindFlow(Command):
+    """Take the licence of an app for the flow away."""
+
+    type: ClassVar[str] = "flow.unbind"
+    flow: str
+    app: str
+
+
+class CompareFlow(Command):
+    """Save a version to compare with; without a `definition` it is removed."""
+
+    type: ClassVar[str] = "flow.compare"
+    flow: str
+    flow_version: str
+    definition: str | None = None
+    document: Document | None = None
+
+
 class DeleteFlow(Command):
     """Remove the flow; only its own app may."""
 

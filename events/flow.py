@@ -66,6 +66,29 @@ class FlowBound(Event):
     app: str
 
 
+class FlowUnbound(Event):
+    """An app may no longer run the flow; runs that go on are not touched."""
+
+    type: ClassVar[str] = "flow.unbound"
+    app: str
+
+
+class FlowCompared(Event):
+    """A version to compare with was saved beside the draft; saving it again replaces it. It is never released."""
+
+    type: ClassVar[str] = "flow.compared"
+    flow_version: str
+    definition: str
+    document: Document | None = None
+
+
+class FlowComparisonEnded(Event):
+    """A version to compare with was removed."""
+
+    type: ClassVar[str] = "flow.comparison_ended"
+    flow_version: str
+
+
 class FlowDeleted(Event):
     """The flow can no longer be found. Its history stays."""
 

@@ -18,6 +18,7 @@ from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunStarted
 from projections.schema import Json, Row, Text, Whole, cursor_of, insert_new, mappings, metadata, parts_of
 
+_NO_RUN = sa.text("run = ''")
 audit_events = sa.Table(
     "audit_events",
     metadata,
@@ -41,6 +42,7 @@ audit_events = sa.Table(
     sa.Index(None, "flow", "time", "partition", "offset"),
     sa.Index(None, "subject", "time", "partition", "offset"),
     sa.Index(None, "run", "position"),
+    sa.Index(None, "stream", "time", "partition", "offset", sqlite_where=_NO_RUN, postgresql_where=_NO_RUN),
 )
 
 
@@ -70,13 +72,17 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which events; None does not filter. `since` and `until` bound the time in milliseconds, `until` not included."""
+    """Which events; None does not filter. `stream` is one of the control plane.
+
+    `since` and `until` bound the time in milliseconds, `until` not included.
+    """
 
     app: str | None = None
     flow: str | None = None
     run: str | None = None
     subject: str | None = None
     type: str | None = None
+    stream: str | None = None
     since: int | None = None
     until: int | None = None
 
@@ -147,6 +153,8 @@ async def page(connection: AsyncConnection, wanted: AuditFilter, cursor: str | N
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(table.c[name] == value)
+    if wanted.stream is not None:
+        query = query.where(table.c.stream == wanted.stream, _NO_RUN)
     if wanted.since is not None:
         query = query.where(table.c.time >= wanted.since)
     if wanted.until is not None:

@@ -15,7 +15,17 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.acceptance import Accepted
-from events.flow import FlowBound, FlowDeleted, FlowDrafted, FlowPublished, FlowRevised, FlowTakenOff
+from events.flow import (
+    FlowBound,
+    FlowCompared,
+    FlowComparisonEnded,
+    FlowDeleted,
+    FlowDrafted,
+    FlowPublished,
+    FlowRevised,
+    FlowTakenOff,
+    FlowUnbound,
+)
 from events.run import RunStarted
 from projections.schema import Json, Row, Text, Whole, cursor_of, insert_new, mappings, metadata, parts_of, store, upsert
 
@@ -66,6 +76,14 @@ flow_bindings = sa.Table(
     sa.Column("status", Whole, nullable=False),
     sa.Column("position", Whole, nullable=False),
 )
+flow_comparisons = sa.Table(
+    "flow_comparisons",
+    metadata,
+    sa.Column("flow", Text, primary_key=True),
+    sa.Column("version", Text, primary_key=True),
+    sa.Column("definition", Text),
+    sa.Column("position", Whole, nullable=False),
+)
 definitions = sa.Table(
     "definitions",
     metadata,
@@ -100,12 +118,25 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a start of the flow runs. `version` is empty for a release without one; `owner` is the app whose flow it is."""
+    """What a start of the flow runs. `version` is empty for a release without one; `owner` is the app whose flow it is.
+
+    `for_editors`: a draft or a version to compare with, which only those who may edit the flow may run.
+    """
 
     flow: str
     version: str
     definition: str
     owner: str
+    for_editors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A published version, for ever of this content. `published` in milliseconds."""
+
+    version: str
+    definition: str | None
+    published: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +159,9 @@ def is_callable(release_status: int) -> bool:
     return bool(release_status & PUBLISHED) and release_status & TAKEN_OFF != TAKEN_OFF
 
 
-FlowEvent = FlowDrafted | FlowRevised | FlowPublished | FlowTakenOff | FlowBound | FlowDeleted
+FlowEvent = (
+    FlowDrafted | FlowRevised | FlowPublished | FlowTakenOff | FlowBound | FlowUnbound | FlowCompared | FlowComparisonEnded | FlowDeleted
+)
 
 
 def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
@@ -141,11 +174,17 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     rows = {row["flow"]: dict(row) for row in mappings(connection.execute(sa.select(flows).where(flows.c.flow.in_(names))))}
     versions: dict[tuple[str, str], Row] = {}
     bindings: dict[tuple[str, str], Row] = {}
+    comparisons: dict[tuple[str, str], Row] = {}
     changed: dict[str, Row] = {}
     for event, data in told:
         flow = _flow_of(event)
-        if isinstance(data, FlowBound):
-            bindings[flow, data.app] = {"flow": flow, "app": data.app, "status": 1, "position": event.position}
+        if isinstance(data, FlowBound | FlowUnbound):
+            status = int(isinstance(data, FlowBound))
+            bindings[flow, data.app] = {"flow": flow, "app": data.app, "status": status, "position": event.position}
+        if isinstance(data, FlowCompared | FlowComparisonEnded):
+            kept = data.definition if isinstance(data, FlowCompared) else None
+            key = {"flow": flow, "version": data.flow_version}
+            comparisons[flow, data.flow_version] = {**key, "definition": kept, "position": event.position}
         if isinstance(data, FlowPublished) and data.flow_version:
             versions[flow, data.flow_version] = _version(flow, data, event)
         row = rows.get(flow, {})
@@ -154,13 +193,18 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     store(connection, flows, changed.values())
     upsert(connection, flow_versions, [versions[key] for key in sorted(versions)])
     upsert(connection, flow_bindings, [bindings[key] for key in sorted(bindings)])
+    upsert(connection, flow_comparisons, [comparisons[key] for key in sorted(comparisons)])
 
 
 def _documents(events: Sequence[Accepted]) -> list[Row]:
     found: dict[str, Row] = {}
     for event in events:
         data = event.envelope.data
-        if isinstance(data, FlowDrafted | FlowRevised | FlowPublished | RunStarted) and data.definition and data.document is not None:
+        if (
+            isinstance(data, FlowDrafted | FlowRevised | FlowPublished | FlowCompared | RunStarted)
+            and data.definition
+            and data.document is not None
+        ):
             found[data.definition] = {"hash": data.definition, "document": data.document}
     return [found[hash_] for hash_ in sorted(found)]
 
@@ -187,7 +231,7 @@ def _evolve(row: Row, data: FlowEvent, event: Accepted) -> Row:
     elif isinstance(data, FlowDeleted):
         change = {"is_deleted": True}
     else:
-        del place["updated"]  # a binding is not a change of the flow
+        del place["updated"]  # a binding or a comparison is no change of the flow
     return {**row, **change, **place}
 
 
@@ -225,12 +269,17 @@ async def definition(connection: AsyncConnection, hash_: str) -> dict[str, JsonV
 async def resolve_start(
     connection: AsyncConnection, flow: str, version: str, app: str, mode: Literal["open", "debug"]
 ) -> Release | NoStart:
-    """Everything that a start asks of flows, in one round trip. A debug run without a version takes the draft, unasked for a licence."""
+    """Everything that a start asks of flows, in one round trip.
+
+    A debug run without a version takes the draft, one that names a version to compare with takes that, both unasked for a licence.
+    """
     row = (await connection.execute(_start(flow, version, app))).mappings().one_or_none()
     if row is None:
         return NoStart("no_flow")
     if mode == "debug" and not version:
-        return NoStart("no_content") if row["definition"] is None else Release(flow, "", row["definition"], row["owner"])
+        return NoStart("no_content") if row["definition"] is None else Release(flow, "", row["definition"], row["owner"], for_editors=True)
+    if mode == "debug" and row["compared"] is not None:
+        return Release(flow, version, row["compared"], row["owner"], for_editors=True)
     if row["licence"] is None:
         return NoStart("not_bound")
     if row["licence"] == 0:
@@ -259,10 +308,24 @@ async def runnable(connection: AsyncConnection, app: str, limit: int = 1000) -> 
     return [Flow(**row) for row in rows if is_callable(row["release_status"])]
 
 
-async def versions(connection: AsyncConnection, flow: str) -> list[str]:
+async def versions(connection: AsyncConnection, flow: str) -> list[Version]:
     """The published versions, the one that a start takes first."""
-    wanted = sa.select(flow_versions.c.version).where(flow_versions.c.flow == flow).order_by(*_HIGHEST_FIRST)
-    return list((await connection.execute(wanted)).scalars())
+    wanted = sa.select(flow_versions.c.version, flow_versions.c.definition, flow_versions.c.published)
+    rows = (await connection.execute(wanted.where(flow_versions.c.flow == flow).order_by(*_HIGHEST_FIRST))).mappings()
+    return [Version(**row) for row in rows]
+
+
+async def bindings(connection: AsyncConnection, flow: str) -> list[str]:
+    """The apps that may run the flow, by name."""
+    wanted = sa.select(flow_bindings.c.app).where(flow_bindings.c.flow == flow, flow_bindings.c.status == 1)
+    return list((await connection.execute(wanted.order_by(flow_bindings.c.app))).scalars())
+
+
+async def compared(connection: AsyncConnection, flow: str) -> dict[str, str]:
+    """The versions to compare with, and their definitions."""
+    wanted = sa.select(flow_comparisons.c.version, flow_comparisons.c.definition).where(flow_comparisons.c.flow == flow)
+    wanted = wanted.where(flow_comparisons.c.definition.is_not(None)).order_by(flow_comparisons.c.version)
+    return {row["version"]: row["definition"] for row in (await connection.execute(wanted)).mappings()}
 
 
 def _start(flow: str, version: str, app: str) -> sa.Select[*tuple[Any, ...]]:
@@ -278,9 +341,11 @@ def _start(flow: str, version: str, app: str) -> sa.Select[*tuple[Any, ...]]:
             flow_bindings.c.status.label("licence"),
             flow_versions.c.version.label("version"),
             flow_versions.c.definition.label("version_definition"),
+            flow_comparisons.c.definition.label("compared"),
         )
         .join_from(flows, flow_bindings, sa.and_(flow_bindings.c.flow == flows.c.flow, flow_bindings.c.app == app), isouter=True)
         .join(flow_versions, sa.and_(flow_versions.c.flow == flows.c.flow, chosen), isouter=True)
+        .join(flow_comparisons, sa.and_(flow_comparisons.c.flow == flows.c.flow, flow_comparisons.c.version == version), isouter=True)
         .where(flows.c.flow == flow, flows.c.is_deleted.is_(False))
     )
 

@@ -15,7 +15,23 @@ from starlette.responses import Response
 from services.api.api import Api
 from services.api.middleware import BodyLimit, Guard, Measured, Methods, Paths
 from services.api.problems import Native, Refusal, path_of
-from services.api.routes import agent, assistant, bots, chat, doors, health, openai, protocol, publishing, records, runs, sockets, wiki
+from services.api.routes import (
+    agent,
+    assistant,
+    bots,
+    chat,
+    comparing,
+    doors,
+    flows,
+    health,
+    openai,
+    protocol,
+    publishing,
+    records,
+    runs,
+    sockets,
+    wiki,
+)
 from services.kit.errors import ProzessError, Refused
 from services.kit.serving import listen, serve
 from services.kit.world import World
@@ -46,7 +62,7 @@ def create_app(world: World) -> FastAPI:
         responses={500: {"description": "Internal error"}, 503: {"description": "Not now: the log or the rows do not answer in time"}},
     )
     app.state.api = api
-    for part in (agent, assistant, bots, chat, doors, openai, protocol, publishing, runs, records, health, sockets, wiki):
+    for part in (agent, assistant, bots, chat, comparing, doors, flows, openai, protocol, publishing, runs, records, health, sockets, wiki):
         app.include_router(part.router)
 
     async def render(request: Request, wrong: Exception) -> Response:

@@ -49,7 +49,7 @@ async def pinned(api: Api, caller: Caller, flow: str, version: str, mode: Mode) 
     """What a start runs. Raises `Refusal` in the order of astron.md 1.5."""
     async with api.world.database.connect() as connection:
         found = await flows.resolve_start(connection, flow, version, caller.app, mode)
-        owner = await flows.find(connection, flow) if mode == "debug" and not version else None
+        owner = await flows.find(connection, flow) if isinstance(found, flows.Release) and found.for_editors else None
     if isinstance(found, flows.NoStart):
         raise Refusal(*NO_START[found.reason])
     if owner is not None and not may_edit(caller, owner.app):

@@ -7,7 +7,7 @@ what is known of its app.
 from dataclasses import dataclass, field, replace
 
 from events import flow as f
-from events.commands import BindFlow, DeleteFlow, DraftFlow, PublishFlow, ReviseFlow
+from events.commands import BindFlow, CompareFlow, DeleteFlow, DraftFlow, PublishFlow, ReviseFlow, UnbindFlow
 from events.envelope import Command, Event
 from events.refusal import CommandRefused
 from services.core.codes import Code
@@ -20,7 +20,7 @@ API = 8
 ALL_TAKEN_OFF = 2 | 16 | 64
 PLATFORMS = frozenset(PUBLISHED)
 
-Wish = DraftFlow | ReviseFlow | PublishFlow | BindFlow | DeleteFlow
+Wish = DraftFlow | ReviseFlow | PublishFlow | BindFlow | UnbindFlow | CompareFlow | DeleteFlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,14 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A flow. `versions` maps a published version to its definition."""
+    """A flow. `versions` maps a published version to its definition, `compared` one that is only there to compare with."""
 
     app: str
     draft: str | None
     release_status: int = 0
     versions: dict[str, str | None] = field(default_factory=dict[str, str | None])
     bound: frozenset[str] = frozenset()
+    compared: dict[str, str] = field(default_factory=dict[str, str])
 
 
 FlowState = Absent | Present
@@ -56,6 +57,10 @@ def evolve(state: FlowState, event: Event, _time: int) -> FlowState:
         return Present(event.app, event.definition) if isinstance(state, Absent) else state
     if isinstance(state, Absent):
         return state
+    return Absent(deleted=True) if isinstance(event, f.FlowDeleted) else _changed(state, event)
+
+
+def _changed(state: Present, event: Event) -> Present:
     match event:
         case f.FlowRevised():
             return replace(state, app=event.app or state.app, draft=event.definition or state.draft)
@@ -67,8 +72,12 @@ def evolve(state: FlowState, event: Event, _time: int) -> FlowState:
             return replace(state, release_status=event.release_status)
         case f.FlowBound():
             return replace(state, bound=state.bound | {event.app})
-        case f.FlowDeleted():
-            return Absent(deleted=True)
+        case f.FlowUnbound():
+            return replace(state, bound=state.bound - {event.app})
+        case f.FlowCompared():
+            return replace(state, compared={**state.compared, event.flow_version: event.definition})
+        case f.FlowComparisonEnded():
+            return replace(state, compared={name: one for name, one in state.compared.items() if name != event.flow_version})
         case _:
             return state
 
@@ -86,6 +95,10 @@ def decide(state: FlowState, wish: Wish, _time: int) -> list[Event]:
             return _publish(state, wish) if isinstance(state, Present) else _unknown(wish)
         case BindFlow():
             return _bind(state, wish) if isinstance(state, Present) else _unknown(wish)
+        case UnbindFlow():
+            return _unbind(state, wish) if isinstance(state, Present) else _unknown(wish)
+        case CompareFlow():
+            return _compare(state, wish) if isinstance(state, Present) else _unknown(wish)
 
 
 def _no(wish: Wish, code: Code, message: str) -> list[Event]:
@@ -158,5 +171,21 @@ def _bind(state: Present, wish: BindFlow) -> list[Event]:
     return [f.FlowBound(app=wish.app)]
 
 
+def _unbind(state: Present, wish: UnbindFlow) -> list[Event]:
+    if wish.app not in state.bound:
+        return _no(wish, Code.APP_FLOW_AUTH_BOND_ERROR, "Error details: app_id: the app is not bound to the flow")
+    return [f.FlowUnbound(app=wish.app)]
+
+
+def _compare(state: Present, wish: CompareFlow) -> list[Event]:
+    if wish.flow_version in state.versions:
+        return _no(wish, Code.PROTOCOL_CREATE_ERROR, f"version: {wish.flow_version} is a published version; choose another name")
+    if wish.definition is not None:
+        return [f.FlowCompared(flow_version=wish.flow_version, definition=wish.definition, document=wish.document)]
+    if wish.flow_version not in state.compared:
+        return _no(wish, Code.PROTOCOL_DELETE_ERROR, "version: the flow has no such version to compare with")
+    return [f.FlowComparisonEnded(flow_version=wish.flow_version)]
+
+
 FLOW: Decider[Wish, FlowState] = Decider(Absent(), evolve, decide)
-WISHES: tuple[type[Command], ...] = (DraftFlow, ReviseFlow, PublishFlow, BindFlow, DeleteFlow)
+WISHES: tuple[type[Command], ...] = (DraftFlow, ReviseFlow, PublishFlow, BindFlow, UnbindFlow, CompareFlow, DeleteFlow)

@@ -2,8 +2,18 @@
 
 import pytest
 
-from events.commands import BindFlow, DeleteFlow, DraftFlow, PublishFlow, ReviseFlow
-from events.flow import FlowBound, FlowDeleted, FlowDrafted, FlowPublished, FlowRevised, FlowTakenOff
+from events.commands import BindFlow, CompareFlow, DeleteFlow, DraftFlow, PublishFlow, ReviseFlow, UnbindFlow
+from events.flow import (
+    FlowBound,
+    FlowCompared,
+    FlowComparisonEnded,
+    FlowDeleted,
+    FlowDrafted,
+    FlowPublished,
+    FlowRevised,
+    FlowTakenOff,
+    FlowUnbound,
+)
 from services.core.flow import FLOW, Present, callable_
 from tests.support.spec import given
 
@@ -152,3 +162,31 @@ def test_only_its_own_app_may_delete_a_flow(drafted):
 def test_all_wishes_are_idempotent(drafted, wish):
     ready = drafted.after(publish(1, 2))
     assert ready.after(wish, wish).state == ready.after(wish).state
+
+
+def test_an_app_that_is_bound_is_unbound_and_another_is_refused():
+    bound = given(FLOW, DRAFTED, published(1), FlowBound(app="a"))
+    bound.when(UnbindFlow(flow="7", app="a")).then(FlowUnbound(app="a"))
+    bound.when(UnbindFlow(flow="7", app="b")).then_refused(20007)
+    given(FLOW, DRAFTED, published(1), FlowBound(app="a"), FlowUnbound(app="a")).when(UnbindFlow(flow="7", app="a")).then_refused(20007)
+
+
+def test_a_version_to_compare_with_is_saved_replaced_and_removed(drafted):
+    saved = CompareFlow(flow="7", flow_version="c", definition="d2", document={})
+    drafted.when(saved).then(FlowCompared(flow_version="c", definition="d2", document={}))
+    compared = given(FLOW, DRAFTED, FlowCompared(flow_version="c", definition="d2"))
+    compared.when(saved).then(FlowCompared(flow_version="c", definition="d2", document={}))
+    compared.when(CompareFlow(flow="7", flow_version="c")).then(FlowComparisonEnded(flow_version="c"))
+    drafted.when(CompareFlow(flow="7", flow_version="c")).then_refused(20103)
+
+
+def test_a_published_version_is_no_name_to_compare_with():
+    given(FLOW, DRAFTED, published(1, version="v1")).when(CompareFlow(flow="7", flow_version="v1", definition="d2")).then_refused(20102)
+
+
+def test_a_comparison_changes_neither_draft_nor_release():
+    before = FLOW.evolve(FLOW.evolve(FLOW.initial, DRAFTED, 0), published(1), 0)
+    after = FLOW.evolve(before, FlowCompared(flow_version="c", definition="d2"), 0)
+    assert isinstance(before, Present)
+    assert isinstance(after, Present)
+    assert (before.draft, before.versions, before.release_status) == (after.draft, after.versions, after.release_status)

@@ -1,4 +1,4 @@
-"""Publishing flows and binding apps to them (astron.md 1.10, 6.1-6.4). Only tenants may.
+"""Publishing flows, binding apps to them and unbinding them (astron.md 1.10, 6.1-6.4). Only tenants may.
 
 In come operations on platforms; out go envelopes. Rights are asked from the rows, the bits are the flow's own decision.
 """
@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from events.commands import BindFlow, PublishFlow
+from events.commands import BindFlow, PublishFlow, UnbindFlow
 from events.topics import flow_stream, slot_of_id
 from projections import apps, flows
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
@@ -111,6 +111,17 @@ async def bind(body: Binding, api: TheApi, caller: KnownCaller) -> Response:
             raise Refusal(20001, "app_id: there is no such app")
     await _flow(api, wanted)
     command = BindFlow(flow=wanted, app=body.app_id)
+    await api.commander.change(command, stream=flow_stream(wanted), slot=slot_of_id(wanted), app=caller.app, actor=caller.app)
+    return success()
+
+
+@router.delete("/auth")
+async def unbind(body: Binding, api: TheApi, caller: KnownCaller) -> Response:
+    """Take an app's licence for a flow away: its next call is answered with 20005. Runs that go on are not touched."""
+    _tenant(caller)
+    wanted = _decimal(body.flow_id, _BIND)
+    await _flow(api, wanted)
+    command = UnbindFlow(flow=wanted, app=body.app_id)
     await api.commander.change(command, stream=flow_stream(wanted), slot=slot_of_id(wanted), app=caller.app, actor=caller.app)
     return success()
 
