@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import pydantic
 from pydantic_core import from_json
 
-from events import app, bot, commands, delta, flow, node, ownership, refusal, run
+from events import app, bot, commands, delta, flow, node, ownership, question, refusal, run
 from events.envelope import Command, Damaged, Envelope, Event, Fact, Meta, Record, meta_of
 from events.upcasters import upcast
 
@@ -32,6 +32,9 @@ EVENTS: tuple[type[Event], ...] = (
     node.OutputReleased,
     node.OutputClosed,
     delta.NodeDelta,
+    question.QuestionAsked,
+    question.QuestionAnswered,
+    question.QuestionExpired,
     flow.FlowDrafted,
     flow.FlowRevised,
     flow.FlowPublished,
@@ -50,6 +53,7 @@ EVENTS: tuple[type[Event], ...] = (
 COMMANDS: tuple[type[Command], ...] = (
     commands.StartRun,
     commands.CancelRun,
+    commands.AnswerQuestion,
     commands.DraftFlow,
     commands.ReviseFlow,
     commands.PublishFlow,

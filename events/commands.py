@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from events.app import AppTerms
 from events.bot import BotTerms
-from events.envelope import Command
+from events.envelope import Command, Words
 from events.flow import Document
+from events.question import AnswerType
 from events.run import RunTerms
 
 
@@ -25,6 +26,18 @@ class CancelRun(Command):
     run: str
     app: str
     by: str
+
+
+class AnswerQuestion(Command):
+    """Answer the run's question of this number. `by` is who answers."""
+
+    type: ClassVar[str] = "question.answer"
+    run: str
+    app: str
+    by: str
+    question: int
+    event_type: AnswerType
+    content: Words
 
 
 class DraftFlow(Command):

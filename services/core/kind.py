@@ -5,9 +5,11 @@ A new kind is one file in `services.core.nodes`, one line in `services.core.kind
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from events.question import AnswerType, Option
 from services.core.codes import Code
 from services.core.document import RetryConfig
 from services.core.effects import Request
@@ -91,6 +93,28 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """What a node puts to a person. `limit_ms` is how long it waits for an answer."""
+
+    kind: Literal["direct", "option"]
+    text: str
+    need_reply: bool
+    limit_ms: int
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back, beside the question as it was put."""
+
+    event_type: AnswerType
+    content: str
+    text: str
+    need_reply: bool
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Speech:
     """What an output node shows: units in order. `streamed` says whether they are shown one by one or all at the end.
 
@@ -111,8 +135,8 @@ def _nothing(_: Node) -> None:
 class Kind:
     """One node kind.
 
-    Exactly one of these is given: `work` (decided at once), `ask` (an effect), `speak` (an output node). `conclude` makes the
-    outputs of an effect that only tells text.
+    Exactly one of these is given: `work` (decided at once), `ask` (an effect), `speak` (an output node), `query` (a question to
+    a person, whose reply `answered` understands). `conclude` makes the outputs of an effect that only tells text.
     `gates`: output nodes after this one wait for it (3.7, output dependencies). `streams`: its text may be shown as it comes.
     """
 
@@ -123,6 +147,8 @@ class Kind:
     ask: Callable[[Node, Inputs, Asking], Request] | None = None
     conclude: Callable[[Node, str, str], Finished] | None = None
     speak: Callable[[Node], Speech] | None = None
+    query: Callable[[Node, Inputs], Query] | None = None
+    answered: Callable[[Node, Reply], Finished] | None = None
     gates: bool = False
     streams: Callable[[Node], bool] = lambda _: False
     retries: bool = False

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from events.commands import CancelRun, StartRun
+from events.commands import AnswerQuestion, CancelRun, StartRun
 from events.delta import NodeDelta
 from events.envelope import Event
 from events.node import ContextRetrieved, ModelCalled, ModelResponded, NodeTimedOut, PassageAt
@@ -21,6 +21,7 @@ from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, 
 from services.core.graph import Graph
 from services.core.kind import Asking, Finished
 from services.core.node_runs import broke, complete, completed, fail, start, start_again
+from services.core.questions import answer, ends_at, expire, why_not
 from services.core.release import shown_at
 from services.core.run_state import Active, Ended, NodeRun, NotStarted, Place, RunState, keys_of
 from services.core.scheduling import advance, show, sweep, unfinished
@@ -55,7 +56,7 @@ class GoOn:
     """The last step was full."""
 
 
-Input = StartRun | CancelRun | Told | Due | TakenOver | GoOn
+Input = StartRun | CancelRun | AnswerQuestion | Told | Due | TakenOver | GoOn
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ def decide(state: RunState, input_: Input, time: int, graph: Graph | None, limit
         return _cancel(state, input_)
     if isinstance(input_, StartRun) and not isinstance(state, NotStarted):
         return _no(state, input_.type, f"run-{input_.run}", Code.OPEN_API_ERROR, "the run id is taken; repeat the request")
+    if isinstance(input_, AnswerQuestion) and (no := why_not(state, input_, time)) is not None:
+        return _no(state, input_.type, f"run-{input_.run}", no.code, no.message)
     assert graph is not None, "a run that goes on has its graph"
     turn = Turn(state, time, graph, limits)
     if isinstance(input_, StartRun):
@@ -87,7 +90,8 @@ def due_at(state: RunState, graph: Graph, limits: Limits) -> int | None:
     if not isinstance(state, Active):
         return None
     quiet = [state.nodes[place].last + _quiet_ms(graph, place, limits) + GRACE_MS for place in state.working]
-    return min([state.began + limits.run_ms, *quiet])
+    deadline = [state.question.deadline] if state.question else []
+    return min([ends_at(state, limits.run_ms), *quiet, *deadline])
 
 
 def request(state: Active, place: Place, graph: Graph, limits: Limits) -> Request:
@@ -136,8 +140,10 @@ def _start(turn: Turn, wish: StartRun) -> None:
     advance(turn, [place])
 
 
-def _react(turn: Turn, input_: Told | Due | TakenOver | GoOn) -> None:
+def _react(turn: Turn, input_: AnswerQuestion | Told | Due | TakenOver | GoOn) -> None:
     match input_:
+        case AnswerQuestion():
+            _moved(turn, answer(turn, input_))
         case Told():
             _told(turn, input_)
         case Due():
@@ -251,8 +257,11 @@ def _taken_over(turn: Turn) -> None:
 
 
 def _due(turn: Turn) -> None:
+    expire(turn)
+    if turn.over:
+        return
     run = turn.run
-    if turn.time >= run.began + turn.limits.run_ms:
+    if turn.time >= ends_at(run, turn.limits.run_ms):
         message = f"the run was active longer than {turn.limits.run_ms / 1000:g} s"
         turn.emit(RunTimedOut(code=Code.ENG_RUN_ERROR, message=message, limit_ms=turn.limits.run_ms, usage=run.usage))
         return

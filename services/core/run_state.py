@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from events import node as n
+from events import question as q
 from events import run as r
 from events.delta import NodeDelta
 from events.envelope import Event
@@ -56,13 +57,31 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A question that nobody has answered yet. `number` counts those of the run from 1, `follow_up` those before of the same node."""
+
+    place: Place
+    number: int
+    text: str
+    options: tuple[q.Option, ...]
+    need_reply: bool
+    asked: int
+    deadline: int
+    follow_up: int
+
+
+@dataclass(frozen=True, slots=True)
 class NotStarted:
     """No event yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """A run that goes on. `working` are the nodes whose effects are under way, `queue` the output nodes that wait for the floor."""
+    """A run that goes on. `working` are the nodes whose effects are under way, `queue` the output nodes that wait for the floor.
+
+    `line` are the nodes that have something to ask: only the first one does, the others wait for their turn. `idle_since` is
+    there while the run waits for a person only; such times add up to `idle_ms`.
+    """
 
     terms: r.RunTerms
     began: int
@@ -72,6 +91,11 @@ class Active:
     queue: tuple[Place, ...] = ()
     settled: int = 0
     usage: r.Usage = field(default_factory=r.Usage)
+    line: tuple[Place, ...] = ()
+    question: Question | None = None
+    asked: int = 0
+    idle_since: int | None = None
+    idle_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +107,7 @@ class Ended:
 
 RunState = NotStarted | Active | Ended
 OUTPUT_KINDS = frozenset({"message", "node-end"})
+ASKING_KINDS = frozenset({"question-answer"})
 
 
 def keys_of(terms: r.RunTerms) -> str:
@@ -98,9 +123,21 @@ def evolve(state: RunState, event: Event, time: int) -> RunState:
         return state
     if isinstance(event, r.RunCompleted | r.RunFailed | r.RunTimedOut | r.RunCancelled):
         return Ended(state.terms.app)
+    if isinstance(event, q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired):
+        return _clocked(_evolve_question(state, event, time), time)
     if isinstance(event, n.NodeEvent):
-        return _evolve_node(state, event, time)
+        return _clocked(_evolve_node(state, event, time), time)
     return state
+
+
+def _clocked(state: Active, time: int) -> Active:
+    """The time in which a run waits for a person and for nothing else is no activity of its own."""
+    idle = state.question is not None and not state.working
+    if idle == (state.idle_since is not None):
+        return state
+    if state.idle_since is None:
+        return replace(state, idle_since=time)
+    return replace(state, idle_since=None, idle_ms=state.idle_ms + max(0, time - state.idle_since))
 
 
 def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
@@ -115,10 +152,11 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
             return _completed(state, place, node, event)
         case n.NodeFailed():
             failed = replace(node or NodeRun("failed", event.kind), status="failed", failures=(node.failures if node else 0) + 1)
-            return replace(_with(state, place, failed), working=state.working - {place})
+            return replace(_with(_out_of_line(state, place), place, failed), working=state.working - {place})
         case n.NodeSkipped():
             floor = None if state.floor and state.floor.place == place else state.floor
             queue = tuple(one for one in state.queue if one != place)
+            state = _out_of_line(state, place)
             return replace(_with(state, place, NodeRun("skipped")), settled=state.settled + 1, floor=floor, queue=queue)
         case n.OutputOpened():
             return replace(state, floor=Floor(place), queue=tuple(one for one in state.queue if one != place))
@@ -131,6 +169,31 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
             return _with(state, place, replace(node, last=time)) if node else state
         case _:
             return state
+
+
+def _evolve_question(state: Active, event: q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired, time: int) -> Active:
+    if not isinstance(event, q.QuestionAsked):
+        known = state.question
+        return replace(state, question=None) if known and known.number == event.question else state
+    options = event.options.words if event.options else None
+    asked = Question(
+        place=(event.node, event.path),
+        number=event.question,
+        text=event.text.words or "",
+        options=options or (),
+        need_reply=event.need_reply,
+        asked=time,
+        deadline=event.deadline,
+        follow_up=event.follow_up,
+    )
+    return replace(state, question=asked, asked=max(state.asked, event.question))
+
+
+def _out_of_line(state: Active, place: Place) -> Active:
+    if place not in state.line:
+        return state
+    question = None if state.question and state.question.place == place else state.question
+    return replace(state, line=tuple(one for one in state.line if one != place), question=question)
 
 
 def _with(state: Active, place: Place, node: NodeRun) -> Active:
@@ -159,6 +222,8 @@ def _started(state: Active, place: Place, node: NodeRun | None, event: n.NodeSta
     state = _with(state, place, node)
     if event.kind in OUTPUT_KINDS:
         return replace(state, queue=(*state.queue, place))
+    if event.kind in ASKING_KINDS:
+        return state if place in state.line else replace(state, line=(*state.line, place))
     return replace(state, working=state.working | {place})
 
 
@@ -172,6 +237,7 @@ def _completed(state: Active, place: Place, node: NodeRun | None, event: n.NodeC
         took_failure_edge=event.took_failure_edge,
         rank=state.settled + 1,
     )
+    state = _out_of_line(state, place)
     usage = state.usage
     if event.usage:
         usage = r.Usage(

@@ -13,6 +13,7 @@ from services.core.graph import Edge
 from services.core.kind import Asking
 from services.core.node_runs import broke, complete, fail, said, start
 from services.core.problems import Problem
+from services.core.questions import ask
 from services.core.release import speak, whole_text
 from services.core.run_state import NodeRun, Place, keys_of
 from services.core.turn import Turn
@@ -28,6 +29,8 @@ def advance(turn: Turn, moved: Iterable[Place]) -> None:
             if turn.over or turn.full:
                 return
     if not turn.over and show(turn):
+        ask(turn)
+    if not turn.over:
         _finish(turn)
 
 
@@ -141,7 +144,7 @@ def _complete_output(turn: Turn, place: Place) -> Iterable[Place]:
 def _finish(turn: Turn) -> None:
     """The run is complete when nothing works, speaks or waits to speak, and nothing that is left can be reached."""
     run = turn.run
-    if turn.full or run.working or run.floor or run.queue:
+    if turn.full or run.working or run.floor or run.queue or run.line:
         return
     terminals = [(node.rank, place) for place, node in run.nodes.items() if node.status == "completed" and _is_terminal(turn, place)]
     ends = [one for one in terminals if turn.node(one[1]).kind.name == "node-end"]

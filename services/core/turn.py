@@ -20,10 +20,11 @@ MAX_EVENTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a run may be active and a node's effect silent, in milliseconds."""
+    """How long a run may be active, a node's effect silent, and a question open, in milliseconds."""
 
     run_ms: int = 1_800_000
     quiet_ms: int = 60_000
+    question_ms: int = 2_592_000_000
 
 
 class Turn:

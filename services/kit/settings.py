@@ -102,6 +102,9 @@ class Settings(BaseSettings):
 
     # Runs
     run_limit_s: float = Field(1800.0, ge=10, description="How long a run may be active, in seconds; waits for people are not counted.")
+    question_limit_s: float = Field(
+        2_592_000.0, ge=60, description="How long a flow may let a question wait for its answer, in seconds; it asks for as much itself."
+    )
     node_limit_s: float = Field(60.0, ge=5, description="How long a node's effect may stay silent, in seconds.")
     openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL", description="Model endpoint for nodes that name none.")
     openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY", description="Key for that endpoint.", repr=False)

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from events import topics
-from events.commands import StartRun
+from events.commands import AnswerQuestion, StartRun
 from events.envelope import Envelope, Meta
 from events.node import NodeStarted
+from events.run import RunTerms
 from services.core.codes import Code
 from services.core.graph import Graph
+from services.core.questions import ends_at
 from services.core.run import Due, GoOn, TakenOver, Told, decide
 from services.core.run_state import Active, Place
 from services.core.turn import Limits
@@ -46,10 +48,15 @@ class Deciding:
         self._limits = limits
         self._said = 0
 
-    def needs_graph(self, command: Envelope) -> StartRun | None:
-        """The wish whose definition must be at hand before it can be decided."""
+    def needs_graph(self, command: Envelope) -> RunTerms | None:
+        """The terms of the run whose definition must be at hand before the wish can be decided."""
         wish = command.data
-        return wish if isinstance(wish, StartRun) and command.meta.id not in self.state.known else None
+        if command.meta.id in self.state.known:
+            return None
+        if isinstance(wish, AnswerQuestion):
+            run = self.state.runs.get(wish.run)
+            return None if run is None else run.terms
+        return wish if isinstance(wish, StartRun) else None
 
     def wish(self, command: Envelope, offset: int, time: int, graph: Graph | None) -> Step:
         """Decide the command that stands at `offset`: at least one event."""
@@ -70,7 +77,7 @@ class Deciding:
 
     def taken_over(self) -> dict[str, int]:
         """What the last owner left: each open run, and when its time is over (ms since 1970). Each is moved by `TakenOver` next."""
-        return {run: state.began + self._limits.run_ms for run, state in self.state.runs.items()}
+        return {run: ends_at(state, self._limits.run_ms) for run, state in self.state.runs.items()}
 
     def waits_for(self, run: str, place: Place, attempt: int) -> Active | None:
         """The run, if it still waits for this effect."""
@@ -80,7 +87,7 @@ class Deciding:
 
     def _answered(self, command: Envelope, offset: int, time: int, answer: Answer) -> Step:
         wish, meta = command.data, command.meta
-        run = wish.run if isinstance(wish, StartRun) else meta.stream.removeprefix("run-")
+        run = wish.run if isinstance(wish, StartRun | AnswerQuestion) else meta.stream.removeprefix("run-")
         return self._fold(run, [self._envelope(said, time, meta, offset) for said in answer.said], answer.more)
 
     def _fold(self, run: str, envelopes: Sequence[Envelope], more: bool) -> Step:

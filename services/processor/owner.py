@@ -15,10 +15,12 @@ from typing import Any
 import structlog
 
 from events import topics
+from events.commands import AnswerQuestion
 from events.envelope import Command, StoredRecord
 from services.core.effects import Outcome
 from services.core.graph import Graph
 from services.core.problems import Problem
+from services.core.questions import ends_at
 from services.core.run import Due, GoOn, TakenOver, Told, due_at, request
 from services.core.run_state import Active, Place
 from services.core.turn import Limits
@@ -97,7 +99,8 @@ class Owner:
         self._state: PartitionState = ownership.state
         self._commands = commands
         self._graphs = Graphs(tools.definitions)
-        self._limits = Limits(run_ms=int(world.settings.run_limit_s * 1000), quiet_ms=int(world.settings.node_limit_s * 1000))
+        settings = world.settings
+        self._limits = Limits(int(settings.run_limit_s * 1000), int(settings.node_limit_s * 1000), int(settings.question_limit_s * 1000))
         self._deciding = Deciding(ownership.claim, ownership.state, self._limits)
         self._inbox: asyncio.Queue[_Input] = asyncio.Queue(INBOX)
         self._pipeline = Pipeline(ownership.appender, world.blobs, world.metrics)
@@ -192,15 +195,18 @@ class Owner:
     async def _decided(self, stored: StoredRecord) -> Step:
         command = await opened(topics.COMMANDS, self._ownership.partition, stored, self._world.blobs)
         assert isinstance(command.data, Command), "the commands topic has only commands"
-        start, graph = self._deciding.needs_graph(command), None
-        if start is not None:
+        terms, graph = self._deciding.needs_graph(command), None
+        if terms is not None:
             try:
-                graph = await self._graphs.load(start.definition, start.document)
+                graph = self._known_graph(command.data, terms.run) or await self._graphs.load(terms.definition, terms.document)
             except Problem as problem:
                 return self._deciding.refuse(command, stored.offset, self._world.clock.now(), problem.code, problem.message)
-            if start.run not in self._state.runs:
-                self._graphs.keep(start.run, graph)
+            if isinstance(command.data, AnswerQuestion) or terms.run not in self._state.runs:
+                self._graphs.keep(terms.run, graph)
         return self._deciding.wish(command, stored.offset, self._world.clock.now(), graph)
+
+    def _known_graph(self, wish: Command, run: str) -> Graph | None:
+        return self._graphs.get(run) if isinstance(wish, AnswerQuestion) else None
 
     def _move(self, run: str, input_: Move, found: Graph | None = None) -> None:
         more = True
@@ -210,7 +216,7 @@ class Owner:
             now = self._world.clock.now()
             graph = self._graphs.get(run)
             if graph is None:
-                if now < state.began + self._limits.run_ms:
+                if now < ends_at(state, self._limits.run_ms):
                     return
                 graph, input_ = NO_GRAPH, Due()
             step = self._deciding.move(run, input_, now, graph)

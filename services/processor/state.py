@@ -7,7 +7,7 @@ ended runs are remembered longer than commands are kept.
 from dataclasses import dataclass, field
 
 from events import topics
-from events.commands import CancelRun, RegisterApp, StartRun
+from events.commands import AnswerQuestion, CancelRun, RegisterApp, StartRun
 from events.envelope import Envelope, Event, Fact, Meta
 from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunStarted
@@ -98,7 +98,7 @@ class PartitionState:
         if repeated is not None:
             return self._aside(meta, repeated)
         match wish:
-            case StartRun() | CancelRun():
+            case StartRun() | CancelRun() | AnswerQuestion():
                 if isinstance(wish, StartRun) and topics.minted_at(wish.run) < time - REMEMBERED_MS:
                     return self._aside(meta, _refusal(meta, Code.OPEN_API_ERROR, "the run id is too old; repeat the request"))
                 decision = core_run.decide(self.run(wish.run), wish, time, graph, limits)

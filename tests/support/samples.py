@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from events import app, bot, commands, delta, flow, node, ownership, refusal, run
+from events import app, bot, commands, delta, flow, node, ownership, question, refusal, run
 from events.catalogue import BY_TYPE
 from events.envelope import Envelope, Fact, Meta, Protected, Values, Words, encode
 
@@ -147,6 +147,28 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
         {**_NODE, "stage": "content", "text": words("b")},
         {**_NODE_FULL, "stage": "reasoning", "shown": "message::1", "unit": 2},
     ),
+    question.QuestionAsked: (
+        {**_NODE, "node": "question-answer::1", "question": 1, "kind": "direct", "text": words(), "need_reply": False, "deadline": TIME},
+        {
+            **_NODE_FULL,
+            "question": 2,
+            "kind": "option",
+            "options": Protected[tuple[question.Option, ...]](
+                subject="person-1",
+                words=(
+                    question.Option(name="A", text="Tea", handle="option-one-of::t"),
+                    question.Option(name="default", text="", handle="option-one-of::d", content_type="image", is_default=True),
+                ),
+            ),
+            "need_reply": True,
+            "follow_up": 1,
+        },
+    ),
+    question.QuestionAnswered: (
+        {**_NODE, "node": "question-answer::1", "question": 1, "event_type": "resume", "content": words("tea"), "by": APP},
+        {**_NODE_FULL, "event_type": "ignore"},
+    ),
+    question.QuestionExpired: ({**_NODE, "node": "question-answer::1", "question": 1, "limit_ms": 300_000}, _NODE_FULL),
     flow.FlowDrafted: (_FLOW, _WITH_DOCUMENT),
     flow.FlowRevised: ({}, {**_WITH_DOCUMENT, "name": "New", "description": "d", "status": 1, "app": APP, "released": True}),
     flow.FlowPublished: (
@@ -166,6 +188,10 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     refusal.CommandRepeated: ({"wished": "run.start", "target": f"run-{RUN}", "first": "command-0"}, {}),
     commands.StartRun: (_TERMS, _TERMS_FULL),
     commands.CancelRun: ({"run": RUN, "app": APP, "by": APP}, {}),
+    commands.AnswerQuestion: (
+        {"run": RUN, "app": APP, "by": APP, "question": 1, "event_type": "resume", "content": words("tea")},
+        {"event_type": "abort"},
+    ),
     commands.DraftFlow: (_FLOW, _WITH_DOCUMENT),
     commands.ReviseFlow: ({"flow": FLOW}, {**_WITH_DOCUMENT, "name": "New", "description": "d", "status": 1, "app": APP}),
     commands.PublishFlow: ({"flow": FLOW, "operation": 1, "platform": 1}, {"flow_version": "v1.0", **_WITH_DOCUMENT}),
