@@ -23,7 +23,7 @@ class Option(Value):
 
 
 class QuestionAsked(NodeEvent):
-    """A question was put. `question` counts those of the run from 1; `deadline` is in milliseconds since 1970.
+    """A question was put. `question` counts those of the run from 1; `deadline` is in milliseconds since 1970; `chat` is the run's.
 
     `follow_up` is how often this node had asked before, because an answer left something open.
     """
@@ -36,6 +36,7 @@ class QuestionAsked(NodeEvent):
     need_reply: bool
     deadline: int
     follow_up: int = 0
+    chat: str = ""
 
 
 class QuestionAnswered(NodeEvent):

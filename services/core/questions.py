@@ -48,6 +48,7 @@ def ask(turn: Turn) -> None:
             options=options,
             need_reply=query.need_reply,
             deadline=turn.time + query.limit_ms,
+            chat=run.terms.chat,
         )
     )
 

@@ -21,8 +21,8 @@ def test_every_file_of_nodes_is_one_registered_kind() -> None:
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_a_kind_works_or_asks_or_speaks_and_the_start_does_none(kind: Kind) -> None:
-    ways = [kind.work is not None, kind.ask is not None, kind.speak is not None].count(True)
+def test_a_kind_works_or_asks_or_speaks_or_queries_and_the_start_does_none(kind: Kind) -> None:
+    ways = [kind.work is not None, kind.ask is not None, kind.speak is not None, kind.query is not None].count(True)
     assert ways == (0 if kind.name == "node-start" else 1)
     assert kind.ask is not None or kind.conclude is None
 

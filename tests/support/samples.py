@@ -162,6 +162,7 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
             ),
             "need_reply": True,
             "follow_up": 1,
+            "chat": "chat-1",
         },
     ),
     question.QuestionAnswered: (
