@@ -10,6 +10,12 @@ COMMANDS = "prozess.commands"
 EVENTS = "prozess.events"
 SNAPSHOTS = "prozess.snapshots"
 
+DAY_MS = 86_400_000
+COMMANDS_KEPT_MS = 7 * DAY_MS
+"""How long the log keeps commands."""
+REMEMBERED_MS = 8 * DAY_MS
+"""How long ids of commands and ended runs are remembered: longer than a command is kept, so that none is decided twice."""
+
 SLOTS = 4096
 _SEQUENCES = 1024
 

@@ -1,8 +1,8 @@
-"""One Apache Kafka broker on this machine, from Maven Central: for `make kafka`, and for the tests that want a real one.
+"""Apache Kafka on this machine, from Maven Central: for `make kafka`, and for the tests that want a real one.
 
 In come a port and a folder (free and temporary ones where none are given); out comes the address, once the broker
-answers. Needs Java 17 and Maven; the jars (43 MB) are copied once into a cache outside the tree. One node in KRaft mode,
-without passwords, on 127.0.0.1 only: not for production.
+answers. Needs Java 17 and Maven; the jars (43 MB) are copied once into a cache outside the tree. One node in KRaft mode, or
+a cluster of several (`--brokers 3`), without passwords, on 127.0.0.1 only: not for production.
 """
 
 import argparse
@@ -35,19 +35,19 @@ rootLogger.appenderRef.out.ref=out
 """
 _PROPERTIES = """
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{also}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}{also}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
 log.dirs={folder}/logs
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={copies}
 offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
+transaction.state.log.replication.factor={copies}
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor={copies}
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
@@ -109,26 +109,42 @@ class LocalBroker:
         self.folder = folder
         self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self._controller = free_port()
+        self.node, self.copies = 1, 1
+        self.controller = free_port()
+        self.voters = ""
         self._also = f",{also}" if also else ""
         self._more = more
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def vote(self) -> str:
+        """This node in `controller.quorum.voters`."""
+        return f"{self.node}@127.0.0.1:{self.controller}"
+
     def start(self) -> None:
         """Format the folder the first time, start, wait until it answers. Raises `CannotStart`."""
+        self.launch()
+        self.wait_until_it_answers()
+
+    def launch(self) -> None:
+        """Format the folder the first time and start. Raises `CannotStart`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         properties = self.folder / "server.properties"
         (self.folder / "log4j2.properties").write_text(_LOG4J)
         if not properties.exists():
-            chosen = {"port": self.port, "controller": self._controller, "folder": self.folder, "also": self._also, "more": self._more}
-            properties.write_text(_PROPERTIES.format(**chosen))
+            chosen = {"port": self.port, "controller": self.controller, "folder": self.folder, "also": self._also, "more": self._more}
+            quorum = {"node": self.node, "voters": self.voters or self.vote, "copies": self.copies}
+            properties.write_text(_PROPERTIES.format(**chosen, **quorum))
             formatted = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(properties))
             if formatted.wait(START_S):
                 raise CannotStart(f"the broker's folder could not be formatted: {self._last_words()}")
         self._process = self._java("kafka.Kafka", str(properties))
+
+    def wait_until_it_answers(self) -> None:
+        """Raises `CannotStart` where it ends, or takes too long."""
         deadline = time.monotonic() + START_S
         while not _listens(self.port):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise CannotStart(f"the broker did not start: {self._last_words()}")
             time.sleep(0.05)
@@ -161,6 +177,49 @@ class LocalBroker:
 
     def _last_words(self) -> str:
         return (self.folder / "broker.log").read_text(errors="replace").strip()[-500:]
+
+
+class LocalCluster:
+    """Several brokers, each a controller as well, with copies of everything on up to three of them."""
+
+    def __init__(self, folder: Path, count: int, port: int = 0) -> None:
+        self.brokers = [LocalBroker(folder / f"broker-{node}", port + node - 1 if port else 0) for node in range(1, count + 1)]
+        self.address = ",".join(broker.address for broker in self.brokers)
+        for node, broker in enumerate(self.brokers, 1):
+            broker.node, broker.copies = node, min(count, 3)
+        for broker in self.brokers:
+            broker.voters = ",".join(other.vote for other in self.brokers)
+
+    def start(self) -> None:
+        """Start all, wait until all answer. Raises `CannotStart`."""
+        for broker in self.brokers:
+            broker.launch()
+        for broker in self.brokers:
+            broker.wait_until_it_answers()
+
+    def wait(self) -> int:
+        """Until the last has ended; the worst exit code."""
+        return max(broker.wait() for broker in self.brokers)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End all. Safe to call twice."""
+        for broker in self.brokers:
+            broker.tell(how)
+        for broker in self.brokers:
+            broker.stop(how)
+
+
+@contextlib.contextmanager
+def running_cluster(count: int = 3) -> Iterator[LocalCluster]:
+    """Brokers with empty temporary folders, ended and removed at the end. Raises `CannotStart`."""
+    folder = Path(tempfile.mkdtemp(prefix="prozess-kafka-"))
+    cluster = LocalCluster(folder, count)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop(signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -205,14 +264,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Apache Kafka in the foreground, for development.")
     parser.add_argument("--port", type=int, default=int(os.environ.get("KAFKA_PORT", "9092")), help="port on 127.0.0.1 (KAFKA_PORT)")
     parser.add_argument("--folder", type=Path, default=Path("data/kafka"), help="where its data stay")
+    parser.add_argument("--brokers", type=int, default=1, choices=range(1, 10), metavar="N", help="how many, on ports from --port on")
     chosen = parser.parse_args()
     if lacking := missing():
         print(f"Apache Kafka cannot start here: {lacking}", file=sys.stderr)
         return 2
-    broker = LocalBroker(chosen.folder.resolve(), chosen.port)
+    folder: Path = chosen.folder.resolve()
+    broker = LocalBroker(folder, chosen.port) if chosen.brokers == 1 else LocalCluster(folder, chosen.brokers, chosen.port)
     try:
         broker.start()
-        print(f"Apache Kafka {version()} answers at {broker.address}, data in {broker.folder}; Ctrl-C ends it")
+        print(f"Apache Kafka {version()} answers at {broker.address}, data in {folder}; Ctrl-C ends it", flush=True)
         return broker.wait()
     except CannotStart as wrong:
         print(wrong, file=sys.stderr)

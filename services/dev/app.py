@@ -11,7 +11,7 @@ import contextlib
 from services.api import app as api
 from services.dev import demo
 from services.dev.welcome import answering, greet
-from services.kit import logs
+from services.kit import logs, waiting
 from services.kit.assemble import make_folder
 from services.kit.database import Database
 from services.kit.exits import guarded
@@ -57,6 +57,7 @@ async def run(world: World, stop: asyncio.Event) -> None:
         "processor": lambda stop: processor.run(world, stop),
         "api": lambda stop: api.run(world, stop),
         "demo": welcome,
+        "watch": lambda stop: waiting.tell(world, stop),
     }
     await together(parts, stop)
 

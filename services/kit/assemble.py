@@ -7,12 +7,16 @@ start, and lets go of everything afterwards. What cannot be opened is `Refused` 
 import contextlib
 from collections.abc import AsyncGenerator
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.kit import skew
 from services.kit.blobs import FolderBlobs
 from services.kit.clock import SystemClock
 from services.kit.database import Database
-from services.kit.errors import Refused
+from services.kit.errors import LogError, Refused
 from services.kit.ids import Minter
 from services.kit.log import Log
+from services.kit.logs import logger
 from services.kit.metrics import Metrics
 from services.kit.secrets_store import StoredSecrets, master_key
 from services.kit.settings import Settings
@@ -57,6 +61,11 @@ async def open_world(settings: Settings) -> AsyncGenerator[World]:
         stack.push_async_callback(world.log.stop)
         await world.log.start()
         world.metrics.log_reachable.set(1)
+        try:
+            for found in await skew.check(world.clock, world.database, world.log):
+                logger(__name__).warning("clock", skew=str(found))
+        except (LogError, SQLAlchemyError, OSError) as wrong:
+            logger(__name__).warning("clock", unknown=str(wrong))
         yield world
 
 

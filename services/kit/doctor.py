@@ -15,10 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events.topics import EVENTS
 from services.kit.assemble import build_log, make_folder
+from services.kit.clock import SystemClock
 from services.kit.database import Database
 from services.kit.errors import ProzessError
 from services.kit.secrets_store import master_key
 from services.kit.settings import Settings
+from services.kit.skew import skews
 from services.kit.sqlite_view import SqliteView
 
 State = Literal["good", "note", "bad"]
@@ -42,6 +44,7 @@ async def examine(settings: Settings, patience: float = 15.0) -> AsyncIterator[F
         "log": lambda: _log(settings),
         "database": lambda: _database(database),
         "migrations": lambda: _migrations(database),
+        "clock": lambda: _clock(settings, database),
         "master key": lambda: _master_key(settings),
         "model endpoint": lambda: _model(settings),
     }
@@ -71,11 +74,16 @@ async def _folder(settings: Settings) -> Finding:
 async def _log(settings: Settings) -> Finding:
     if not settings.kafka:
         return await _embedded_log(settings)
+    from services.kit.kafka import KafkaLog
+
     log = build_log(settings)
     try:
         await log.start()
+        advice = await log.advice() if isinstance(log, KafkaLog) else ""
     finally:
         await log.stop()
+    if advice:
+        return Finding("log", "bad", f"{advice}.")
     if settings.durability == "single":
         said = f"Kafka at {settings.kafka} answers, but the loss of one broker loses events: PROZESS_DURABILITY=replicated outside dev."
         return Finding("log", "note", said)
@@ -103,6 +111,20 @@ async def _database(database: Database) -> Finding:
 async def _migrations(database: Database) -> Finding:
     await database.check_schema()
     return Finding("migrations", "good", "The rows have the form this program needs.")
+
+
+async def _clock(settings: Settings, database: Database) -> Finding:
+    log = build_log(settings) if settings.kafka else None
+    try:
+        if log is not None:
+            await log.start()
+        found = await skews(SystemClock(), database, log)
+    finally:
+        if log is not None:
+            await log.stop()
+    if found:
+        return Finding("clock", "bad", f"{'; '.join(map(str, found)).capitalize()}: set the clocks (NTP).")
+    return Finding("clock", "good", "It agrees with the database and the log.")
 
 
 async def _master_key(settings: Settings) -> Finding:

@@ -7,10 +7,8 @@ lost history. `start` refuses with one sentence; a cluster that is lost later is
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
-
-from aiokafka.protocol.metadata import MetadataRequest
 
 from events.envelope import Record, StoredRecord
 from services.kit.errors import HistoryLost, Unreachable
@@ -19,7 +17,7 @@ from services.kit.kafka_group import KafkaMember
 from services.kit.kafka_producer import KafkaAppender, discard, open_producer
 from services.kit.kafka_shared import SharedProducer
 from services.kit.kafka_tail import KafkaTail
-from services.kit.kafka_topics import TOPICS, facts_about, prepare
+from services.kit.kafka_topics import TOPICS, facts_about, lacking, prepare, thin_groups
 from services.kit.log import Appender, Member, Tail
 from services.kit.settings import Settings
 
@@ -40,11 +38,12 @@ class KafkaLog:
         self._producers: set[Any] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._pulse: asyncio.Task[None] | None = None
+        self._least: Mapping[str, int] = {}
 
     async def start(self) -> None:
         """See `Log.start`. Waits about 10 s for a cluster that does not answer. Raises `Refused`, `TopicMismatch`."""
         try:
-            await prepare(self._cluster, self._broker, self._settings)
+            self._least = await prepare(self._cluster, self._broker, self._settings)
         except BaseException:
             await self._broker.close()
             raise
@@ -69,7 +68,12 @@ class KafkaLog:
     @property
     def reachable(self) -> bool:
         """See `Log.reachable`. A question every two seconds keeps it fresh."""
-        return self._cluster.health.reachable
+        return not self._cluster.health.trouble
+
+    @property
+    def trouble(self) -> str:
+        """See `Log.trouble`: nobody answers, or the partitions that have no leader or too few copies."""
+        return self._cluster.health.trouble
 
     def partitions(self, topic: str) -> int:
         """See `Log.partitions`."""
@@ -81,6 +85,10 @@ class KafkaLog:
         """See `Log.identity`: the topic's UUID. Raises `Unreachable`."""
         facts = await patiently(REQUEST_S, lambda: facts_about(self._broker, self._cluster.name(topic)))
         return facts.identity
+
+    async def advice(self) -> str:
+        """What no program refuses, and an operator should mend; "" for nothing. Raises `Unreachable`."""
+        return await thin_groups(self._broker) if self._settings.durability == "replicated" else ""
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """See `Log.bounds`. Raises `Unreachable`."""
@@ -145,6 +153,6 @@ class KafkaLog:
             await asyncio.sleep(_PULSE_S)
             try:
                 async with asyncio.timeout(_PULSE_S):
-                    await self._broker.ask(MetadataRequest([]))
+                    self._cluster.health.lacking = await patiently(_PULSE_S, lambda: lacking(self._broker, self._least))
             except (Unreachable, TimeoutError):
                 self._cluster.health.reachable = False

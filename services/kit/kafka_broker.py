@@ -34,9 +34,15 @@ _LOST_LEADER = (driver.NotLeaderForPartitionError, driver.LeaderNotAvailableErro
 
 @dataclass
 class Health:
-    """Whether the last thing that was tried worked, whoever tried it."""
+    """Whether the last thing that was tried worked, whoever tried it, and what the cluster said it lacks ("" for nothing)."""
 
     reachable: bool = False
+    lacking: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """What is in the way now; empty when nothing is."""
+        return self.lacking if self.reachable else "Apache Kafka does not answer"
 
 
 @dataclass(frozen=True)

@@ -97,14 +97,18 @@ class TopicQuestion(Request[_Question]):
 
 @dataclass(frozen=True)
 class TopicFacts:
-    """What the cluster knows of a topic. `error` is the driver's class where there is none, `replicas` the fewest of a partition."""
+    """What the cluster knows of a topic. `error` is the driver's class where there is none, `replicas` the fewest of a partition.
+
+    `unled` are the partitions without a leader, `in_sync` says how many copies of each are in step.
+    """
 
     name: str
     error: Any
     identity: str
     partitions: int
     replicas: int
-    led: bool
+    unled: tuple[int, ...]
+    in_sync: dict[int, int]
     brokers: int
     operations: int
 
@@ -118,6 +122,8 @@ def facts_of(answer: Any) -> list[TopicFacts]:
     found: list[TopicFacts] = []
     for code, name, identity, _, partitions, operations, _ in answer.topics:
         replicas = min((len(partition[4]) for partition in partitions), default=0)
-        led = all(partition[2] >= 0 for partition in partitions)
-        found.append(TopicFacts(name, for_code(code), identity.hex, len(partitions), replicas, led, len(answer.brokers), operations))
+        unled = tuple(sorted(partition[1] for partition in partitions if partition[2] < 0))
+        in_sync = {partition[1]: len(partition[5]) for partition in partitions}
+        count, brokers = len(partitions), len(answer.brokers)
+        found.append(TopicFacts(name, for_code(code), identity.hex, count, replicas, unled, in_sync, brokers, operations))
     return found

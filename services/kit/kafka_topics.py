@@ -5,7 +5,7 @@ existing ones are never changed: their settings are the operator's.
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import errors as driver
@@ -16,12 +16,11 @@ from events.topics import COMMANDS, EVENTS
 from services.kit.errors import Refused, TopicMismatch, Unreachable
 from services.kit.kafka_broker import REQUEST_S, Broker, Cluster, patiently
 from services.kit.kafka_metadata import DESCRIBE_CONFIGS, READ, WRITE, TopicFacts, TopicQuestion, facts_of
-from services.kit.log import MAX_BATCH_BYTES
+from services.kit.kafka_settings import IN_SYNC, REPLICAS, least_in_sync, made_with, misfits
 from services.kit.settings import Settings
 
 TOPICS = (COMMANDS, EVENTS)
-_KEPT_MS = {COMMANDS: 7 * 24 * 3600 * 1000, EVENTS: -1}
-_REPLICAS, _IN_SYNC = 3, 2
+_GROUPS = "__consumer_offsets"
 _RIGHTS = {"READ": READ, "WRITE": WRITE, "DESCRIBE_CONFIGS": DESCRIBE_CONFIGS}
 _TOPIC_RESOURCE = 2
 _CREATE_S = 10.0
@@ -33,20 +32,24 @@ _REFUSALS: Mapping[Any, str] = {
 }
 
 
-async def prepare(cluster: Cluster, broker: Broker, settings: Settings) -> None:
-    """Create and check the topics. Raises `Refused`, `TopicMismatch`."""
+async def prepare(cluster: Cluster, broker: Broker, settings: Settings) -> Mapping[str, int]:
+    """Create and check the topics; their names and how many copies an acknowledgement takes. Raises `Refused`, `TopicMismatch`."""
     if not cluster.servers:
         raise Refused("no Apache Kafka is configured: set PROZESS_KAFKA to its bootstrap servers")
     names = [cluster.name(topic) for topic in TOPICS]
+    least: dict[str, int] = {}
     await _reach(cluster, broker, names)
     try:
         found = await patiently(_CREATE_S, lambda: _settled(cluster, broker, settings, names))
         for topic in TOPICS:
             facts = found[cluster.name(topic)]
             _check_facts(facts, settings)
-            _check_configs(facts, await _configs(broker, facts.name), settings, _KEPT_MS[topic])
+            configs = await _configs(broker, facts.name)
+            _check_configs(facts, topic, configs, settings)
+            least[facts.name] = least_in_sync(configs)
     except Unreachable as unreachable:
         raise Refused(f"the topics could not be checked: {unreachable}") from None
+    return least
 
 
 async def _reach(cluster: Cluster, broker: Broker, names: list[str]) -> dict[str, TopicFacts]:
@@ -71,6 +74,35 @@ async def facts_about(broker: Broker, name: str) -> TopicFacts:
     return (await _facts(broker, [name]))[name]
 
 
+async def lacking(broker: Broker, least: Mapping[str, int]) -> str:
+    """Which partitions take no appends now, and why; "" when all do. Raises `Unreachable`."""
+    for facts in (await _facts(broker, list(least))).values():
+        few = [number for number, copies in sorted(facts.in_sync.items()) if copies < least[facts.name]]
+        if facts.error is driver.UnknownTopicOrPartitionError:
+            return f"topic {facts.name} is gone"
+        if facts.unled:
+            return f"topic {facts.name}: {_numbered(facts.unled)} no leader"
+        if few:
+            return f"topic {facts.name}: {_numbered(few)} fewer than {least[facts.name]} copies in step"
+    return ""
+
+
+async def thin_groups(broker: Broker) -> str:
+    """Why the groups would not outlive a broker; "" when they do, or when there is no group yet. Raises `Unreachable`."""
+    facts = await facts_about(broker, _GROUPS)
+    if facts.error is not driver.NoError or facts.replicas >= IN_SYNC:
+        return ""
+    return (
+        f"{_GROUPS} has {facts.replicas} copy of a partition: the groups stand still when its broker is lost; "
+        f"reassign its replicas, and set offsets.topic.replication.factor={REPLICAS}"
+    )
+
+
+def _numbered(partitions: Sequence[int]) -> str:
+    numbers = ", ".join(map(str, partitions))
+    return f"partition {numbers} has" if len(partitions) == 1 else f"partitions {numbers} have"
+
+
 async def _facts(broker: Broker, names: list[str]) -> dict[str, TopicFacts]:
     return {facts.name: facts for facts in facts_of(await broker.ask(TopicQuestion(names)))}
 
@@ -83,7 +115,7 @@ async def _settled(cluster: Cluster, broker: Broker, settings: Settings, names: 
             await _create(cluster, broker, topic, settings, facts.brokers)
         if facts.error is driver.TopicAuthorizationFailedError:
             raise Refused(f"topic {facts.name}: this user may not see it: grant DESCRIBE, READ and WRITE")
-        if facts.error is not driver.NoError or not facts.led:
+        if facts.error is not driver.NoError or facts.unled:
             raise Unreachable(f"topic {facts.name} has no leader yet")
     return found
 
@@ -91,15 +123,13 @@ async def _settled(cluster: Cluster, broker: Broker, settings: Settings, names: 
 async def _create(cluster: Cluster, broker: Broker, topic: str, settings: Settings, brokers: int) -> None:
     name = cluster.name(topic)
     replicated = settings.durability == "replicated"
-    if replicated and brokers < _REPLICAS:
+    if replicated and brokers < REPLICAS:
         raise Refused(
-            f"topic {name} cannot be created: {_REPLICAS} copies are wanted and the cluster has {brokers} broker(s): "
+            f"topic {name} cannot be created: {REPLICAS} copies are wanted and the cluster has {brokers} broker(s): "
             "add brokers, or set PROZESS_DURABILITY=single"
         )
-    configs = {"max.message.bytes": str(MAX_BATCH_BYTES), "retention.ms": str(_KEPT_MS[topic]), "cleanup.policy": "delete"}
-    if replicated:
-        configs |= {"min.insync.replicas": str(_IN_SYNC), "unclean.leader.election.enable": "false"}
-    copies = _REPLICAS if replicated else 1
+    configs = made_with(topic, settings.durability)
+    copies = REPLICAS if replicated else 1
     wanted: Any = (name, settings.partitions, copies, [], list(configs.items()))
     answer = await broker.ask(CreateTopicsRequest([wanted], timeout=int(_CREATE_S * 1000), validate_only=False))
     for _, code, message in answer.topic_errors:
@@ -117,9 +147,9 @@ def _check_facts(facts: TopicFacts, settings: Settings) -> None:
     lacking = [name for name, operation in _RIGHTS.items() if not facts.may(operation)]
     if lacking:
         raise Refused(f"topic {facts.name}: this user lacks the rights {', '.join(lacking)}: grant them")
-    if settings.durability == "replicated" and facts.replicas < _IN_SYNC:
+    if settings.durability == "replicated" and facts.replicas < IN_SYNC:
         raise TopicMismatch(
-            f"topic {facts.name} has {facts.replicas} copies of a partition, and {_IN_SYNC} are the least: "
+            f"topic {facts.name} has {facts.replicas} copies of a partition, and {IN_SYNC} are the least: "
             "reassign its replicas, or set PROZESS_DURABILITY=single"
         )
 
@@ -132,19 +162,8 @@ async def _configs(broker: Broker, name: str) -> dict[str, str]:
     return {entry[0]: entry[1] or "" for entry in resource[4]}
 
 
-def _check_configs(facts: TopicFacts, configs: Mapping[str, str], settings: Settings, kept_ms: int) -> None:
-    wrong = [("cleanup.policy", "delete")] if configs.get("cleanup.policy") != "delete" else []
-    if int(configs.get("max.message.bytes", 0)) < MAX_BATCH_BYTES:
-        wrong.append(("max.message.bytes", str(MAX_BATCH_BYTES)))
-    if settings.durability == "replicated":
-        retention = int(configs.get("retention.ms", -1))
-        if retention != -1 and (kept_ms == -1 or retention < kept_ms):
-            wrong.append(("retention.ms", str(kept_ms)))
-        if int(configs.get("min.insync.replicas", 1)) < _IN_SYNC:
-            wrong.append(("min.insync.replicas", str(_IN_SYNC)))
-        if configs.get("unclean.leader.election.enable") == "true":
-            wrong.append(("unclean.leader.election.enable", "false"))
-    if wrong:
+def _check_configs(facts: TopicFacts, topic: str, configs: Mapping[str, str], settings: Settings) -> None:
+    if wrong := misfits(topic, configs, settings.durability):
         told = ", ".join(f"{name} is {configs.get(name, 'unset')} and must be {wanted}" for name, wanted in wrong)
         raise TopicMismatch(f"topic {facts.name}: {told}: change its settings")
 

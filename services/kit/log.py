@@ -95,7 +95,12 @@ class Log(Protocol):
 
     @property
     def reachable(self) -> bool:
-        """Whether the last thing that was tried worked."""
+        """Whether the last thing that was tried worked, and every partition takes what is appended."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What is in the way while it is not `reachable`, in a few words; else empty."""
         ...
 
     def partitions(self, topic: str) -> int:

@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from services.kit import health, logs
+from services.kit import health, logs, waiting
 from services.kit.assemble import open_world
 from services.kit.errors import ProzessError, Refused
 from services.kit.exits import ProgramError, guarded, sentence
@@ -100,7 +100,7 @@ async def _program(name: str, run: Run, settings: Settings) -> None:
         world = await opened(stack, settings, stop)
         if world is None:
             return
-        parts: Parts = {name: lambda stop: run(world, stop)}
+        parts: Parts = {name: lambda stop: run(world, stop), "watch": lambda stop: waiting.tell(world, stop)}
         if settings.metrics_port and name != "api":
             parts["health endpoint"] = lambda stop: health.run(world, name, stop)
         logs.logger(__name__).info("running", log=settings.kafka or str(settings.data), rows=world.database.name)

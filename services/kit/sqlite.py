@@ -6,6 +6,7 @@ Retention is left out on purpose: the file keeps what it was given.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -23,8 +24,12 @@ from services.kit.sqlite_file import Batch, LogFile, Mark, slot_at
 from services.kit.sqlite_writer import Writer
 
 T = TypeVar("T")
+_CLOSED = "the log is closed"
 _AHEAD_BYTES = 8 * 1024 * 1024
 _READERS = 2
+_DEADLINE_S = 20.0
+_PULSE_S = 1.0
+_PULSE = Mark("prozess-pulse", 0, 0)
 
 
 class SqliteLog:
@@ -35,7 +40,8 @@ class SqliteLog:
         self._partitions = partitions
         self._file = LogFile(path, partitions)
         self._writer: Writer | None = None
-        self._reachable = False
+        self._trouble = _CLOSED
+        self._pulse: asyncio.Task[None] | None = None
         self._ends: dict[int, int] = {}
         self._tails: dict[int, set[SqliteTail]] = {}
         self._groups: dict[tuple[str, str], Group] = {}
@@ -48,14 +54,18 @@ class SqliteLog:
         self._ends = dict(self._file.ends)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="prozess-log-reader", initializer=self._connect)
         self._writer = Writer(self._file, self._committed)
-        self._reachable = True
+        self._trouble = ""
 
     async def stop(self) -> None:
         """See `Log.stop`. What was handed to the writer is written first. Safe to call twice."""
         writer, self._writer = self._writer, None
-        self._reachable = False
+        self._trouble = _CLOSED
+        if self._pulse is not None:
+            self._pulse.cancel()
+            await asyncio.wait({self._pulse})
         if writer is not None:
-            await writer.close()
+            if not await writer.close(_DEADLINE_S):
+                return
             await asyncio.to_thread(self._readers.shutdown)
             for connection in self._connections:
                 connection.close()
@@ -64,8 +74,13 @@ class SqliteLog:
 
     @property
     def reachable(self) -> bool:
-        """See `Log.reachable`."""
-        return self._reachable
+        """See `Log.reachable`. After a failure one small write a second says when the file can be written again."""
+        return not self._trouble
+
+    @property
+    def trouble(self) -> str:
+        """See `Log.trouble`."""
+        return self._trouble
 
     def partitions(self, topic: str) -> int:
         """See `Log.partitions`."""
@@ -98,13 +113,7 @@ class SqliteLog:
         if partition not in range(self._partitions):
             raise ValueError(f"topic {topic} has no partition {partition}")
         size = check_batch(records)
-        try:
-            first = await self._writer.write(Batch(slot_at(topic, partition), records), size)
-        except AppendFailed:
-            self._reachable = False
-            raise
-        self._reachable = True
-        return first
+        return await self._write(self._writer, Batch(slot_at(topic, partition), records), size)
 
     async def appender(self, topic: str, partition: int) -> Appender:
         """See `Log.appender`."""
@@ -151,11 +160,37 @@ class SqliteLog:
             if self._writer is None:
                 raise Unreachable("the log is closed")
             try:
-                await self._writer.write(Mark(group, slot_at(topic, partition), offset))
+                await self._write(self._writer, Mark(group, slot_at(topic, partition), offset))
             except AppendFailed as failed:
                 raise Unreachable(f"the mark was not kept: {failed}") from None
 
         return keep
+
+    async def _write(self, writer: Writer, what: Batch | Mark, size: int = 0) -> int:
+        """Raises `AppendFailed`, also after the deadline: then it may still be written."""
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                first = await writer.write(what, size)
+        except TimeoutError:
+            self._suffer(f"the log's file was not written in {_DEADLINE_S:g} s")
+            raise AppendFailed(f"the log's file was not written in {_DEADLINE_S:g} s; it may still be") from None
+        except AppendFailed as failed:
+            self._suffer(str(failed))
+            raise
+        self._trouble = ""
+        return first
+
+    def _suffer(self, why: str) -> None:
+        self._trouble = why
+        if self._writer is not None and (self._pulse is None or self._pulse.done()):
+            self._pulse = asyncio.create_task(self._feel_pulse(self._writer))
+
+    async def _feel_pulse(self, writer: Writer) -> None:
+        """Whether the file can be written again. Nobody else may want to write now."""
+        while self._trouble:
+            await asyncio.sleep(_PULSE_S)
+            with contextlib.suppress(AppendFailed):
+                await self._write(writer, _PULSE)
 
     def _committed(self, batches: Sequence[Batch]) -> None:
         for batch in batches:
@@ -176,7 +211,7 @@ class SqliteLog:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, lambda: work(self._local.connection))
         except sqlite3.Error as wrong:
-            self._reachable = False
+            self._suffer(f"the log's file could not be read: {wrong}")
             raise Unreachable(f"the log's file could not be read: {wrong}") from None
 
 

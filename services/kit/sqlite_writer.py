@@ -44,12 +44,13 @@ class Writer:
         self._jobs.put((what, size, done))
         return await done
 
-    async def close(self) -> None:
-        """Write what waits, then end the thread."""
+    async def close(self, patience: float) -> bool:
+        """Write what waits, then end the thread; whether it ended in so many seconds."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
-        await asyncio.shield(self._ended)
+        await asyncio.wait({self._ended}, timeout=patience)
+        return self._ended.done()
 
     def _run(self) -> None:
         going = True

@@ -22,9 +22,7 @@ from services.core.run import Decision
 from services.core.run_state import Active, Ended, NotStarted, RunState, evolve
 from services.core.turn import Limits
 
-DAY_MS = 86_400_000
-REMEMBERED_MS = 8 * DAY_MS
-"""Commands are kept for 7 days; their ids for one more."""
+REMEMBERED_MS = topics.REMEMBERED_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,3 +233,31 @@ class TestLostBroker:
         assert texts(await log.read(EVENTS, 0, first))[0] == "after0"
         await log.append(EVENTS, 1, some(1))
         assert log._shared._current is not shared
+
+    async def test_a_log_that_was_cut_and_grew_again_is_noticed_by_who_had_read_it(
+        self, own_place: ClusterPlace, own_kafka: LocalBroker
+    ) -> None:
+        log = await own_place.open()
+        await log.append(EVENTS, 0, some(3))
+        tail = log.tail(EVENTS, 0, 0)
+        await take(tail, 3)
+        waiting = asyncio.create_task(tail.next())
+        own_kafka.stop(signal.SIGKILL)
+        await wait_until_reachable(log, wanted=False)
+        (segment,) = (own_kafka.folder / "logs" / f"{own_place.prefix}{EVENTS}-0").glob("*.log")
+        segment.write_bytes(b"")
+        await asyncio.to_thread(own_kafka.start)
+        await log.append(EVENTS, 0, some(3, "other"))
+        with pytest.raises(HistoryLost, match=r"offset 2 of topic .* holds another record than was read"):
+            await waiting
+
+    async def test_a_topic_made_again_is_noticed_by_who_follows_it(self, own_place: ClusterPlace) -> None:
+        log = await own_place.open()
+        tail = log.tail(EVENTS, 0, 0)
+        await log.append(EVENTS, 0, some(1))
+        await take(tail, 1)
+        waiting = asyncio.create_task(tail.next())
+        await delete_topics(own_place.address, own_place.prefix + EVENTS)
+        await own_place.create(EVENTS)
+        with pytest.raises(HistoryLost, match="is another one than was read so far"):
+            await waiting

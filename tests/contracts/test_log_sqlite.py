@@ -6,16 +6,18 @@ import resource
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from events.topics import EVENTS
+from services.kit import sqlite
 from services.kit.errors import AppendFailed, LogInUse, Refused
 from services.kit.log import Log
 from services.kit.sqlite import SqliteLog, SqliteTail
-from services.kit.sqlite_file import slot_at
+from services.kit.sqlite_file import Batch, Mark, slot_at
 from tests.contracts.log_contract import LogContract
 from tests.contracts.log_place import Place, a_record, read_all, some, take, texts
 
@@ -152,3 +154,33 @@ class TestSqliteLog(LogContract):
         await asyncio.gather(*writing[:1])
         await place.stop_all()
         assert sorted(await asyncio.gather(*writing)) == list(range(20))
+
+
+async def test_a_file_that_hangs_fails_the_append_in_time_and_is_told_until_it_goes_on(
+    place: FilePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_DEADLINE_S", 0.2)
+    monkeypatch.setattr(sqlite, "_PULSE_S", 0.01)
+    log = await place.open()
+    assert isinstance(log, SqliteLog)
+    appender = await log.appender(EVENTS, 0)
+    write, goes_on = log._file.write, threading.Event()
+
+    def hang(jobs: Sequence[Batch | Mark]) -> None:
+        goes_on.wait()
+        write(jobs)
+
+    monkeypatch.setattr(log._file, "write", hang)
+    try:
+        with pytest.raises(AppendFailed, match="it may still be"):
+            await appender.append(some(1, "late"))
+        assert (log.reachable, log.trouble) == (False, "the log's file was not written in 0.2 s")
+        with pytest.raises(AppendFailed, match="closed since"):
+            await appender.append(some(1))
+    finally:
+        goes_on.set()
+    async with asyncio.timeout(30):
+        while not log.reachable:  # noqa: ASYNC110 (the pulse tells nobody)
+            await asyncio.sleep(0.01)
+    await log.append(EVENTS, 0, some(1, "next"))
+    assert texts(await read_all(log)) == ["late0", "next0"]

@@ -52,6 +52,7 @@ async def test_a_new_folder_has_notes_and_only_the_migrations_are_missing(tmp_pa
         "log": "note",
         "database": "good",
         "migrations": "bad",
+        "clock": "good",
         "master key": "note",
         "model endpoint": "note",
     }
