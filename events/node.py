@@ -10,6 +10,9 @@ from pydantic import JsonValue
 from events.envelope import Event, Stage, Value, Values, Words
 from events.run import Usage
 
+Awaits = Literal["nothing", "effect", "rounds", "person", "child"]
+"""What a node run waits for: an effect, the rounds of its body, a person's answer, another run; `nothing` where it is decided at once."""
+
 
 class NodeEvent(Event):
     """The parent of all that happens to one node run. `path` holds the iteration and loop rounds around the node."""
@@ -37,7 +40,9 @@ class NodeStarted(NodeEvent):
     """A node run began. `progress` is the share of the graph that is settled, 0 to 1.
 
     `inputs` is absent where they are not known yet (an output node that starts before what it shows).
-    `recorded` says how many characters of an earlier attempt this one continues from.
+    `recorded` says how many characters of an earlier attempt this one continues from. `awaits` is what it waits for from now
+    on; records from before this field waited for an effect. `step` counts the steps that are on the
+    record. `body` are the nodes that run inside its rounds.
     """
 
     type: ClassVar[str] = "node.started"
@@ -47,6 +52,47 @@ class NodeStarted(NodeEvent):
     reason: Literal["arrived", "retried", "taken_over"] = "arrived"
     recorded: int = 0
     inputs: Values | None = None
+    awaits: Awaits = "effect"
+    step: int = 0
+    body: tuple[str, ...] = ()
+
+
+class NodeStepCompleted(NodeEvent):
+    """One step of a node run of several steps is done and on the record: a model's turn, a tool's result, a person's answer.
+
+    `step` counts from 1; `result` is what later steps draw on; `awaits` is what the node waits for next.
+    """
+
+    type: ClassVar[str] = "node.step_completed"
+    step: int
+    result: Values
+    usage: Usage | None = None
+    awaits: Awaits = "nothing"
+
+
+class RoundOpened(NodeEvent):
+    """A round of an iteration or loop began. `round` counts from 0 and is the next element of its nodes' paths.
+
+    `of` is how many rounds there will be, where that is known; `values` is what the body's start node gives.
+    """
+
+    type: ClassVar[str] = "round.opened"
+    round: int
+    values: Values
+    of: int | None = None
+
+
+class RoundCompleted(NodeEvent):
+    """A round ended. `outputs` are those of the body's end; `exit` says that it is the last one (a loop was left).
+
+    `problem` is there when the round failed and the others go on.
+    """
+
+    type: ClassVar[str] = "round.completed"
+    round: int
+    outputs: Values
+    exit: bool = False
+    problem: Problem | None = None
 
 
 class NodeCompleted(NodeEvent):
@@ -69,14 +115,17 @@ class NodeCompleted(NodeEvent):
 
 
 class NodeFailed(NodeEvent):
-    """An attempt failed. `then` is what the node's settings say: another attempt, preset outputs, the failure edge, or the end.
+    """An attempt failed.
+
+    `then` is what the node's settings say: another attempt, preset outputs, the failure edge,
+    the end of the round alone, or the end of the run.
 
     `kind` and `alias` are given where the node never started (a start node whose parameters are wrong).
     """
 
     type: ClassVar[str] = "node.failed"
     problem: Problem
-    then: Literal["retry", "preset", "branch", "end"]
+    then: Literal["retry", "preset", "branch", "round", "end"]
     progress: float
     kind: str = ""
     alias: str = ""

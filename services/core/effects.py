@@ -13,11 +13,36 @@ from events.run import Usage
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A function that a model calls: `arguments` as it wrote them, meant to be JSON."""
+
+    id: str
+    name: str
+    arguments: str
+
+    @property
+    def words(self) -> dict[str, JsonValue]:
+        """As a step's result tells it, and as a prompt repeats it."""
+        return {"id": self.id, "name": self.name, "arguments": self.arguments}
+
+
+@dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of a prompt."""
+    """One message of a prompt. `calls` are an assistant's, `answers` is the id of the call that a tool's message answers."""
 
     role: str
     content: str
+    calls: tuple[Call, ...] = ()
+    answers: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that a model may call; `parameters` is a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +64,9 @@ class ModelRequest:
     recorded: str = ""
     recorded_reasoning: str = ""
     quiet_ms: int = 60_000
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = ""
+    """`auto`, `required`, `none`, or the name of the one function that must be called; "" = the provider's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +146,7 @@ class Done:
 
     usage: Usage | None = None
     outputs: dict[str, JsonValue] | None = None
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ is linear in nodes and edges; no path is ever enumerated.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
@@ -18,6 +18,7 @@ from services.core.node import node_of
 from services.core.nodes.spark_llm import THINKING
 from services.core.problems import Problem
 from services.core.values import Schema, default_of, pick
+from services.core.wiring import OUTSIDE, Edge, check_reach, edge_of, order_of, owners_of, start_of
 
 MAX_NODES = 5_000
 MAX_EDGES = 20_000
@@ -28,19 +29,15 @@ ERROR_MESSAGE = "errorMessage"
 ERROR_SCHEMAS: Mapping[str, Schema] = {ERROR_CODE: {"type": "integer"}, ERROR_MESSAGE: {"type": "string"}}
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """`handle` is the branch it belongs to ("" = plain); `on_failure` edges are followed under the fail-branch strategy."""
-
-    source: str
-    target: str
-    handle: str
-    on_failure: bool
-
-
 @dataclass(frozen=True)
 class Graph:
-    """A checked flow. `waits_for` and `early` concern output nodes (3.7): what they wait for, and what starts them early."""
+    """A checked flow.
+
+    `waits_for`, `early` and `late` concern output nodes (3.7): what they wait for, what starts them early, and
+    which of their sources nobody may wait for: they do not lie before, and wait themselves for rounds that want to show something.
+
+    `owners` tells in whose body a node stands ("" = in none), `bodies` the nodes of each body, `outside` how many stand in none.
+    """
 
     start: str
     nodes: Mapping[str, Node]
@@ -51,6 +48,27 @@ class Graph:
     early: Mapping[str, frozenset[str]]
     awakens: Mapping[str, Sequence[str]]
     """Node → output nodes to look at again when the node starts or is settled."""
+    late: Mapping[str, frozenset[str]]
+    owners: Mapping[str, str]
+    bodies: Mapping[str, Sequence[str]]
+    depths: Mapping[str, int]
+    outside: int
+
+    def inside(self, node: str) -> tuple[str, ...]:
+        """The nodes of its body, and of the bodies in there."""
+        found = list(self.bodies.get(node, ()))
+        for one in found:
+            found.extend(self.bodies.get(one, ()))
+        return tuple(found)
+
+    def around(self, node: str) -> Iterator[str]:
+        """The nodes in whose bodies it stands, the nearest first."""
+        while (node := self.owners.get(node, OUTSIDE)) != OUTSIDE:
+            yield node
+
+
+NO_GRAPH = Graph("", {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, 0)
+"""Stands in for the graph of a run of which only the time limit can be decided."""
 
 
 def compile_(document: object) -> Graph:
@@ -65,63 +83,22 @@ def compile_(document: object) -> Graph:
         if one.id in nodes:
             raise Problem(Code.ENG_BUILD_ERROR, f"{one.id}: this node id is used twice")
         nodes[one.id] = node_of(one)
-    edges = [_edge(edge, nodes) for edge in part.edges]
-    start = _start(nodes.values())
-    reachable = _reachable(start, edges)
-    _check_reach(nodes, edges, reachable)
+    edges = [edge_of(edge, nodes) for edge in part.edges]
+    start = start_of(nodes.values())
+    owners = owners_of(start, nodes, edges)
+    check_reach(nodes, edges, owners)
     for node in nodes.values():
         _check_references(node, nodes)
-    nodes = {one: _without_unreachable(node, nodes, reachable) for one, node in nodes.items()}
-    live = [edge for edge in edges if edge.source in reachable]
-    order = _order(reachable, live)
-    return _graph(start, nodes, live, order)
+    live = [edge for edge in edges if edge.source in owners]
+    order = order_of(owners, live)
+    chains = {one: tuple(_chain(one, owners)) for one in owners}
+    nodes = {one: _without_unseen(nodes[one], nodes, chains) for one in order}
+    return _graph(start, nodes, live, order, owners)
 
 
-def _edge(part: shapes.EdgePart, nodes: Mapping[str, Node]) -> Edge:
-    for end in (part.source, part.target):
-        if end not in nodes:
-            raise Problem(Code.ENG_BUILD_ERROR, f"edge {part.source} → {part.target}: Node not found: {end}")
-    written = part.handle
-    if "fail_one_of" in written:
-        return Edge(part.source, part.target, "", on_failure=True)
-    bars = written.split("|")
-    handle = bars[1] if len(bars) > 1 else bars[0]
-    plain = not handle or handle.startswith("normal_one_of")
-    return Edge(part.source, part.target, "" if plain else handle, on_failure=False)
-
-
-def _start(nodes: Iterable[Node]) -> str:
-    starts = [node.id for node in nodes if node.kind.name == "node-start"]
-    if len(starts) != 1:
-        raise Problem(Code.ENG_PROTOCOL_VALIDATE_ERROR, f"data.nodes: exactly one node-start is needed, there are {len(starts)}")
-    return starts[0]
-
-
-def _reachable(start: str, edges: Sequence[Edge]) -> set[str]:
-    after: dict[str, list[str]] = defaultdict(list)
-    for edge in edges:
-        after[edge.source].append(edge.target)
-    seen = {start}
-    waiting = [start]
-    while waiting:
-        for target in after[waiting.pop()]:
-            if target not in seen:
-                seen.add(target)
-                waiting.append(target)
-    return seen
-
-
-def _check_reach(nodes: Mapping[str, Node], edges: Sequence[Edge], reachable: set[str]) -> None:
-    for edge in edges:
-        if nodes[edge.target].kind.name == "node-start":
-            raise Problem(
-                Code.ENG_BUILD_ERROR, f"edge {edge.source} → {edge.target}: the start node cannot be a target, that would be a cycle"
-            )
-    for node in nodes.values():
-        if node.id not in reachable and node.kind.speak is not None:
-            raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: this node cannot be reached from the start node")
-    if not any(nodes[one].kind.name == "node-end" for one in reachable):
-        raise Problem(Code.ENG_PROTOCOL_VALIDATE_ERROR, "data.nodes: no node-end can be reached from the start node")
+def _chain(node: str, owners: Mapping[str, str]) -> Iterator[str]:
+    while (node := owners[node]) != OUTSIDE:
+        yield node
 
 
 def _check_references(node: Node, nodes: Mapping[str, Node]) -> None:
@@ -138,12 +115,16 @@ def _check_references(node: Node, nodes: Mapping[str, Node]) -> None:
             )
 
 
-def _without_unreachable(node: Node, nodes: Mapping[str, Node], reachable: set[str]) -> Node:
-    """The node with the default in place of every reference to a node that never runs."""
+def _without_unseen(node: Node, nodes: Mapping[str, Node], chains: Mapping[str, Sequence[str]]) -> Node:
+    """The node with the default in place of every reference to a node that never runs, or runs in a body it does not stand in."""
+    around = chains[node.id]
 
     def settled(one: Input) -> Input:
         source = one.source
-        if not source.node or source.node in reachable:
+        if not source.node:
+            return one
+        of = chains.get(source.node)
+        if of is not None and around[len(around) - len(of) :] == of:
             return one
         schema = schema_of(nodes[source.node], source.name)
         return replace(one, source=Source(literal=pick(default_of(schema), schema, list(source.keys), f"{node.id}: input {one.name}")))
@@ -151,72 +132,47 @@ def _without_unreachable(node: Node, nodes: Mapping[str, Node], reachable: set[s
     return replace(node, inputs=tuple(map(settled, node.inputs)))
 
 
-def _order(reachable: set[str], edges: Sequence[Edge]) -> list[str]:
-    """Kahn's order of the reachable nodes. A cycle is refused with its nodes named."""
-    missing: dict[str, int] = dict.fromkeys(reachable, 0)
-    after: dict[str, list[str]] = defaultdict(list)
-    for edge in edges:
-        missing[edge.target] += 1
-        after[edge.source].append(edge.target)
-    ready = sorted(one for one, count in missing.items() if not count)
-    order: list[str] = []
-    while ready:
-        node = ready.pop()
-        order.append(node)
-        for target in after[node]:
-            missing[target] -= 1
-            if not missing[target]:
-                ready.append(target)
-    if len(order) < len(reachable):
-        cycle = _cycle(reachable.difference(order), edges)
-        shown = " → ".join(cycle[:10]) + (f" → {len(cycle) - 10} more" if len(cycle) > 10 else "")
-        raise Problem(Code.ENG_BUILD_ERROR, f"data.edges: the graph has a cycle: {shown} → {cycle[0]}")
-    return order
-
-
-def _cycle(rest: set[str], edges: Sequence[Edge]) -> list[str]:
-    """One cycle among nodes each of which has another of them before it: going back long enough meets a node again."""
-    before = {edge.target: edge.source for edge in edges if edge.source in rest and edge.target in rest}
-    way: dict[str, None] = {}
-    at = min(rest)
-    while at not in way:
-        way[at] = None
-        at = before[at]
-    back = list(way)
-    cycle = back[back.index(at) :][::-1]
-    first = cycle.index(min(cycle))
-    return cycle[first:] + cycle[:first]
-
-
-def _graph(start: str, nodes: Mapping[str, Node], edges: Sequence[Edge], order: Sequence[str]) -> Graph:
+def _graph(start: str, nodes: Mapping[str, Node], edges: Sequence[Edge], order: Sequence[str], owners: Mapping[str, str]) -> Graph:
     outgoing: dict[str, list[Edge]] = {one: [] for one in nodes}
     incoming: dict[str, list[Edge]] = {one: [] for one in nodes}
     for edge in edges:
         outgoing[edge.source].append(edge)
         incoming[edge.target].append(edge)
+    bodies: dict[str, list[str]] = {one: [] for one in order if nodes[one].kind.body is not None}
+    for one in order:
+        if owners[one] != OUTSIDE:
+            bodies[owners[one]].append(one)
     index = {one: place for place, one in enumerate(order)}
+    loud = _loud(nodes, owners)
     upstream: dict[str, int] = {}
     """Per node the bit set of the nodes that reach it without a failure edge."""
+    before: dict[str, int] = {}
+    """Per node the bit set of all nodes that reach it in its body."""
     nearest: dict[str, int] = {}
     """Per node the bit set of the nearest gating nodes before it; all that lie further are settled before those are."""
     for one in order:
-        bits = 0
-        gates = 0
+        bits = every = gates = 0
         for edge in incoming[one]:
-            before = nodes[edge.source]
+            source = nodes[edge.source]
+            every |= before[source.id] | 1 << index[source.id]
             if not edge.on_failure:
-                bits |= upstream[before.id] | 1 << index[before.id]
-            gating = before.kind.gates or (before.retry.should_retry and before.retry.error_strategy == 2)
-            gates |= 1 << index[before.id] if gating else nearest[before.id]
-        upstream[one] = bits
-        nearest[one] = gates
+                bits |= upstream[source.id] | 1 << index[source.id]
+            gating = source.kind.gates or source.id in loud or (source.retry.should_retry and source.retry.error_strategy == 2)
+            gates |= 1 << index[source.id] if gating else nearest[source.id]
+        upstream[one], before[one], nearest[one] = bits, every, gates
     speeches = {one: speak(nodes[one]) for one in order if (speak := nodes[one].kind.speak) is not None}
     if sum(nearest[one].bit_count() for one in speeches) > MAX_WAITS:
         raise Problem(Code.ENG_PROTOCOL_VALIDATE_ERROR, f"data.nodes: more than {MAX_WAITS} pairs of output nodes wait for each other")
     waits_for = {one: frozenset(_named(nearest[one], order)) for one in speeches}
-    early = {
+    sources = {one: {part.source.node for part in nodes[one].inputs if part.source.node in index} for one in speeches}
+    early = {one: frozenset(source for source in sources[one] if upstream[one] >> index[source] & 1) for one in speeches}
+    every_before = {one: before[one] | _union(before[around] for around in _chain(one, owners)) for one in speeches}
+    loud_bits = _union(1 << index[one] for one in loud)
+    late = {
         one: frozenset(
-            part.source.node for part in nodes[one].inputs if part.source.node in index and upstream[one] >> index[part.source.node] & 1
+            source
+            for source in sources[one]
+            if not every_before[one] >> index[source] & 1 and before[source] & loud_bits & ~every_before[one]
         )
         for one in speeches
     }
@@ -224,7 +180,34 @@ def _graph(start: str, nodes: Mapping[str, Node], edges: Sequence[Edge], order: 
     for one in sorted(speeches):
         for cause in early[one] | waits_for[one] | {edge.source for edge in incoming[one]}:
             awakens[cause].append(one)
-    return Graph(start, {one: nodes[one] for one in order}, outgoing, incoming, speeches, waits_for, early, awakens)
+    return Graph(
+        start=start,
+        nodes={one: nodes[one] for one in order},
+        outgoing=outgoing,
+        incoming=incoming,
+        speeches=speeches,
+        waits_for=waits_for,
+        early=early,
+        awakens=awakens,
+        late=late,
+        owners=owners,
+        bodies=bodies,
+        depths={one: sum(1 for _ in _chain(one, owners)) for one in order},
+        outside=sum(1 for owner in owners.values() if owner == OUTSIDE),
+    )
+
+
+def _union(sets: Iterable[int]) -> int:
+    """Bit sets in one."""
+    whole = 0
+    for one in sets:
+        whole |= one
+    return whole
+
+
+def _loud(nodes: Mapping[str, Node], owners: Mapping[str, str]) -> set[str]:
+    """The nodes whose bodies hold something that gates: a message inside an iteration makes all after the iteration wait."""
+    return {container for one in owners if nodes[one].kind.gates for container in _chain(one, owners)}
 
 
 def _named(bits: int, order: Sequence[str]) -> Iterable[str]:

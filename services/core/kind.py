@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from events.question import AnswerType, Option
 from services.core.codes import Code
 from services.core.document import RetryConfig
-from services.core.effects import Request
+from services.core.effects import Call, Request
+from services.core.run_state import Result
 from services.core.template import Unit
 from services.core.values import Schema
 
@@ -84,12 +85,57 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What a request may draw on beside the node and its inputs."""
+    """What a request may draw on beside the node and its inputs.
+
+    `steps` are the results of the steps that are on the record (a model's: `content`, `reasoning`, `calls`; else the effect's
+    outputs). `recorded` is what the step under way has said so far; `taken_over` that it began with an earlier owner, so that
+    what was asked of the world may have been done already.
+    """
 
     app: str
     quiet_ms: int
     recorded: str = ""
     recorded_reasoning: str = ""
+    steps: tuple[Mapping[str, JsonValue], ...] = ()
+    attempt: int = 1
+    taken_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an effect gave: the text of a model by stage and the functions it called, or outputs."""
+
+    content: str = ""
+    reasoning: str = ""
+    calls: tuple[Call, ...] = ()
+    outputs: Mapping[str, JsonValue] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A further round, with the values its body's start node gives; `of` is how many there will be, where that is known."""
+
+    values: dict[str, JsonValue]
+    of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """How a node runs other nodes in rounds.
+
+    `start` names the node its body begins with, which is of `start_kind`; the body ends in nodes of `end_kinds`, those of
+    `exit_kinds` make their round the last. `next` says what follows when so many rounds began and these ended (by number, from
+    0): a further round, the node's result, or None while others have to end first; it may raise `Problem`. `parallel` is how many
+    rounds may be open at once, `survives` whether the node goes on after a round that failed.
+    """
+
+    start: Callable[["Node"], str]
+    start_kind: str
+    end_kinds: frozenset[str]
+    next: Callable[["Node", Inputs, int, Mapping[int, Result]], "Next | Finished | None"]
+    exit_kinds: frozenset[str] = frozenset()
+    parallel: Callable[["Node"], int] = lambda _: 1
+    survives: Callable[["Node"], bool] = lambda _: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +181,11 @@ def _nothing(_: Node) -> None:
 class Kind:
     """One node kind.
 
-    Exactly one of these is given: `work` (decided at once), `ask` (an effect), `speak` (an output node), `query` (a question to
-    a person, whose reply `answered` understands). `conclude` makes the outputs of an effect that only tells text.
+    Exactly one of these is given: `work` (decided at once), `ask` (effects), `speak` (an output node), `body` (rounds), `query`
+    (a question to a person, whose reply `answered` understands).
+    What becomes of an effect: with `stepwise` its result is recorded as a step and `ask` says what follows, a further request or
+    the node's result; else `receive` makes the result of what came, or `conclude` of the text alone, or its outputs are the node's.
+    `work`, `ask`, `receive` and `conclude` may raise `Problem`, which fails the node without a further attempt.
     `gates`: output nodes after this one wait for it (3.7, output dependencies). `streams`: its text may be shown as it comes.
     """
 
@@ -144,11 +193,14 @@ class Kind:
     params: type[Params]
     failure: Code
     work: Callable[[Node, Inputs], Finished] | None = None
-    ask: Callable[[Node, Inputs, Asking], Request] | None = None
+    ask: Callable[[Node, Inputs, Asking], Request | Finished] | None = None
+    stepwise: bool = False
+    receive: Callable[[Node, Inputs, Answer], Finished] | None = None
     conclude: Callable[[Node, str, str], Finished] | None = None
     speak: Callable[[Node], Speech] | None = None
     query: Callable[[Node, Inputs], Query] | None = None
     answered: Callable[[Node, Reply], Finished] | None = None
+    body: Body | None = None
     gates: bool = False
     streams: Callable[[Node], bool] = lambda _: False
     retries: bool = False

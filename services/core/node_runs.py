@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from events.node import NodeCompleted, NodeFailed, NodeStarted
+from events.node import Awaits, NodeCompleted, NodeFailed, NodeStarted
 from events.node import Problem as Said
 from events.run import RunFailed
 from services.core.codes import Code
 from services.core.graph import defaults
 from services.core.kind import Finished
 from services.core.problems import Problem
+from services.core.rescue import give_up, survivor
 from services.core.run_state import Place
 from services.core.turn import Turn
 from services.core.values import misfits
@@ -25,7 +26,7 @@ def said(problem: Problem) -> Said:
     return Said(code=problem.code, message=problem.message)
 
 
-def start(turn: Turn, place: Place, inputs: dict[str, JsonValue] | None) -> None:
+def start(turn: Turn, place: Place, inputs: dict[str, JsonValue] | None, awaits: Awaits = "nothing") -> None:
     """Record that a node began."""
     node = turn.node(place)
     turn.emit(
@@ -36,6 +37,8 @@ def start(turn: Turn, place: Place, inputs: dict[str, JsonValue] | None) -> None
             alias=node.alias,
             progress=turn.progress,
             inputs=None if inputs is None else turn.values(inputs),
+            awaits=awaits,
+            body=turn.graph.inside(place[0]) if awaits == "rounds" else (),
         )
     )
 
@@ -55,6 +58,8 @@ def start_again(turn: Turn, place: Place, reason: str) -> None:
                 "progress": turn.progress,
                 "reason": reason,
                 "recorded": node.content.length,
+                "awaits": node.awaits,
+                "step": len(node.steps),
                 "inputs": turn.values(node.inputs or {}),
             }
         )
@@ -81,7 +86,7 @@ def completed(turn: Turn, place: Place, finished: Finished, **more: object) -> N
                 "node": place[0],
                 "path": place[1],
                 "attempt": known.attempt if known else 1,
-                "progress": turn.progress_after,
+                "progress": turn.progress_after(place),
                 "outputs": turn.values(finished.outputs),
                 "raw_output": turn.words(finished.raw_output) if finished.raw_output is not None else None,
                 "handle": finished.handle,
@@ -92,20 +97,24 @@ def completed(turn: Turn, place: Place, finished: Finished, **more: object) -> N
 
 
 def fail(turn: Turn, place: Place, problem: Said) -> None:
-    """A node's failure that ends the run. A node that never started is named with its kind and alias."""
+    """A node's failure that ends the run, or the round where the node around goes on. Who never started is named with kind and alias."""
     node, known = turn.node(place), turn.node_run(place)
+    rescued = survivor(turn, place)
     turn.emit(
         NodeFailed(
             node=place[0],
             path=place[1],
             attempt=known.attempt if known else 1,
             problem=problem,
-            then="end",
+            then="round" if rescued else "end",
             progress=turn.progress,
             kind="" if known else node.kind.name,
             alias="" if known else node.alias,
         )
     )
+    if rescued:
+        give_up(turn, *rescued, problem)
+        return
     turn.emit(RunFailed(code=problem.code, message=problem.message, node=place[0], usage=turn.run.usage))
 
 
@@ -134,5 +143,5 @@ def broke(turn: Turn, place: Place, problem: Said, *, again: bool = True) -> Seq
         start_again(turn, place, reason="retried")
         return ()
     outputs = {**defaults(node), **retry.custom_output} if then == "preset" else {}
-    completed(turn, place, Finished(outputs), problem=problem, took_failure_edge=then == "branch")
+    completed(turn, place, Finished(outputs), problem=problem, took_failure_edge=then == "branch", usage=known.usage)
     return (place,)

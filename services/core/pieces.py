@@ -29,6 +29,10 @@ class Pieces:
         """All of it."""
         return "".join(self._shared[: self._count])
 
+    def after(self, count: int) -> str:
+        """The text without its first `count` pieces."""
+        return "".join(self._shared[count : self._count])
+
     @property
     def length(self) -> int:
         """Characters in all pieces."""

@@ -160,7 +160,7 @@ def _stream(turn: Turn, place: Place, units: tuple[Unit, ...], unit: int) -> tup
         return None
     declared = _input(turn.node(place), one.name)
     source = declared.source
-    if not source.node or source.keys or source.node not in turn.graph.nodes:
+    if not source.node or source.keys or source.node in turn.graph.late[place[0]]:
         return None
     stage = stage_of(turn.graph.nodes[source.node], source.name)
     if not stage:

@@ -19,12 +19,14 @@ from events.run import RunCancelled, RunStarted, RunTimedOut
 from services.core.codes import Code
 from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded, Retrieved
 from services.core.graph import Graph
-from services.core.kind import Asking, Finished
-from services.core.node_runs import broke, complete, completed, fail, start, start_again
+from services.core.kind import Finished
+from services.core.node_runs import broke, complete, completed, fail, said, start, start_again
+from services.core.problems import Problem
 from services.core.questions import answer, ends_at, expire, why_not
 from services.core.release import shown_at
-from services.core.run_state import Active, Ended, NodeRun, NotStarted, Place, RunState, keys_of
+from services.core.run_state import Active, Ended, NodeRun, NotStarted, Place, RunState
 from services.core.scheduling import advance, show, sweep, unfinished
+from services.core.steps import ask, quiet_ms, receive, step
 from services.core.turn import Limits, Turn
 from services.core.values import default_of, encodable, misfits
 
@@ -34,11 +36,12 @@ GRACE_MS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An effect of this node run and attempt tells an outcome."""
+    """An effect of this node run, attempt and step tells an outcome."""
 
     place: Place
     attempt: int
     outcome: Outcome
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +92,16 @@ def due_at(state: RunState, graph: Graph, limits: Limits) -> int | None:
     """When time next changes this run, in milliseconds since 1970; None for one that is over."""
     if not isinstance(state, Active):
         return None
-    quiet = [state.nodes[place].last + _quiet_ms(graph, place, limits) + GRACE_MS for place in state.working]
+    quiet = [state.nodes[place].last + quiet_ms(graph, place, limits) + GRACE_MS for place in state.working]
     deadline = [state.question.deadline] if state.question else []
     return min([ends_at(state, limits.run_ms), *quiet, *deadline])
 
 
 def request(state: Active, place: Place, graph: Graph, limits: Limits) -> Request:
     """What a working node asks of the world, derived from the record."""
-    node, known = graph.nodes[place[0]], state.nodes[place]
-    assert node.kind.ask is not None, "only nodes that ask are working"
-    asking = Asking(keys_of(state.terms), _quiet_ms(graph, place, limits), known.content.text, known.reasoning.text)
-    return node.kind.ask(node, known.inputs or {}, asking)
-
-
-def _quiet_ms(graph: Graph, place: Place, limits: Limits) -> int:
-    retry = graph.nodes[place[0]].retry
-    return int(retry.timeout * 1000) if retry.should_retry else limits.quiet_ms
+    asked = ask(state, place, graph, limits)
+    assert not isinstance(asked, Finished), "a node that works has something to ask"
+    return asked
 
 
 def _no(state: RunState, wished: str, target: str, code: Code, message: str) -> Decision:
@@ -135,7 +132,7 @@ def _start(turn: Turn, wish: StartRun) -> None:
     for one in turn.node(place).outputs:
         value = given.get(one.name, default_of(one.schema))
         values[one.name] = int(value) if one.schema.get("type") == "integer" and isinstance(value, float) else value
-    start(turn, place, {})
+    start(turn, place, {}, awaits="nothing")
     completed(turn, place, Finished(values))
     advance(turn, [place])
 
@@ -157,7 +154,7 @@ def _react(turn: Turn, input_: AnswerQuestion | Told | Due | TakenOver | GoOn) -
 def _told(turn: Turn, told: Told) -> None:
     place, outcome = told.place, told.outcome
     node = turn.node_run(place)
-    if node is None or place not in turn.run.working or node.attempt != told.attempt:
+    if node is None or turn.run.errand(place) != (place, told.attempt, told.step):
         return
     match outcome:
         case Piece():
@@ -231,13 +228,18 @@ def _evidence(place: Place, attempt: int, found: Retrieved) -> ContextRetrieved:
 
 
 def _done(turn: Turn, place: Place, node: NodeRun, outcome: Done) -> None:
-    conclude = turn.node(place).kind.conclude
-    if outcome.outputs is not None:
-        finished = Finished(outcome.outputs)
-    else:
-        assert conclude is not None, "a node whose effect gives no outputs makes them of the text"
-        finished = conclude(turn.node(place), node.content.text, node.reasoning.text)
-    if complete(turn, place, finished, usage=outcome.usage, content=node.content.seal, reasoning=node.reasoning.seal):
+    try:
+        if turn.node(place).kind.stepwise:
+            finished = step(turn, place, outcome)
+            usage = turn.run.nodes[place].usage
+        else:
+            finished, usage = receive(turn.node(place), node, outcome), outcome.usage
+    except Problem as problem:
+        _moved(turn, broke(turn, place, said(problem), again=False))
+        return
+    if finished is None:
+        return
+    if complete(turn, place, finished, usage=usage, content=node.content.seal, reasoning=node.reasoning.seal):
         _moved(turn, [place])
 
 
@@ -246,7 +248,7 @@ def _broke(turn: Turn, place: Place, problem: Said) -> None:
 
 
 def _moved(turn: Turn, places: Sequence[Place]) -> None:
-    if places and show(turn):
+    if not turn.over and show(turn):
         advance(turn, places)
 
 
@@ -266,7 +268,9 @@ def _due(turn: Turn) -> None:
         turn.emit(RunTimedOut(code=Code.ENG_RUN_ERROR, message=message, limit_ms=turn.limits.run_ms, usage=run.usage))
         return
     for place in sorted(run.working):
-        quiet = _quiet_ms(turn.graph, place, turn.limits)
+        if place not in turn.run.working:
+            continue
+        quiet = quiet_ms(turn.graph, place, turn.limits)
         node = run.nodes[place]
         if turn.time >= node.last + quiet + GRACE_MS:
             turn.emit(NodeTimedOut(node=place[0], path=place[1], attempt=node.attempt, limit_ms=quiet))

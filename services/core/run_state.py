@@ -3,48 +3,17 @@
 The types are one per phase, so that a run that has ended cannot be asked for its nodes.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import Literal
-
-from pydantic import JsonValue
 
 from events import node as n
 from events import question as q
 from events import run as r
 from events.delta import NodeDelta
 from events.envelope import Event
-from services.core.pieces import NOTHING, Pieces
+from services.core.node_run import Errand, NodeRun, Place, Result, Rounds, Step, errand_of
 
-Place = tuple[str, tuple[int, ...]]
-"""A node id and its path of rounds."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRun:
-    """One node as running. `last` is when something last came from it; `rank` its place in the order of completion."""
-
-    status: Literal["running", "completed", "skipped", "failed"]
-    kind: str = ""
-    attempt: int = 1
-    failures: int = 0
-    last: int = 0
-    inputs: dict[str, JsonValue] | None = None
-    outputs: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
-    content: Pieces = NOTHING
-    reasoning: Pieces = NOTHING
-    handle: str | None = None
-    problem: n.Problem | None = None
-    took_failure_edge: bool = False
-    rank: int = 0
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing more will come of it."""
-        return self.status in {"completed", "skipped"}
-
-    def pieces(self, stage: str) -> Pieces:
-        """What it said in this stage."""
-        return self.reasoning if stage == "reasoning" else self.content
+__all__ = ["Active", "Ended", "Errand", "NodeRun", "NotStarted", "Place", "Result", "Rounds", "RunState", "Step", "errand_of", "evolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +46,9 @@ class NotStarted:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """A run that goes on. `working` are the nodes whose effects are under way, `queue` the output nodes that wait for the floor.
+    """A run that goes on. `working` are the nodes whose effects are under way, `waiting` those that wait for rounds, a person or a child.
 
+    `queue` are the output nodes that wait for the floor; `settled` counts nodes outside of rounds, `ranked` every node run that ended.
     `line` are the nodes that have something to ask: only the first one does, the others wait for their turn. `idle_since` is
     there while the run waits for a person only; such times add up to `idle_ms`.
     """
@@ -87,15 +57,25 @@ class Active:
     began: int
     nodes: dict[Place, NodeRun] = field(default_factory=dict[Place, NodeRun])
     working: frozenset[Place] = frozenset()
+    waiting: frozenset[Place] = frozenset()
+    rounds: dict[Place, Rounds] = field(default_factory=dict[Place, Rounds])
     floor: Floor | None = None
     queue: tuple[Place, ...] = ()
     settled: int = 0
+    ranked: int = 0
     usage: r.Usage = field(default_factory=r.Usage)
     line: tuple[Place, ...] = ()
     question: Question | None = None
     asked: int = 0
     idle_since: int | None = None
     idle_ms: int = 0
+
+    def errand(self, place: Place) -> Errand | None:
+        """What is under way for a node run; None where no effect is."""
+        if place not in self.working:
+            return None
+        node = self.nodes[place]
+        return Errand(place, node.attempt, len(node.steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +128,25 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
             return _told(state, place, node, event, time)
         case n.NodeStarted():
             return _started(state, place, node, event, time)
+        case n.NodeStepCompleted():
+            return _stepped(state, place, node, event, time) if node else state
         case n.NodeCompleted():
             return _completed(state, place, node, event)
         case n.NodeFailed():
             failed = replace(node or NodeRun("failed", event.kind), status="failed", failures=(node.failures if node else 0) + 1)
-            return replace(_with(_out_of_line(state, place), place, failed), working=state.working - {place})
+            return _awaiting(_without_rounds(_with(_out_of_line(state, place), place, failed), place), place, "nothing")
         case n.NodeSkipped():
-            floor = None if state.floor and state.floor.place == place else state.floor
-            queue = tuple(one for one in state.queue if one != place)
-            state = _out_of_line(state, place)
-            return replace(_with(state, place, NodeRun("skipped")), settled=state.settled + 1, floor=floor, queue=queue)
+            return _ended(_with(_silenced(_out_of_line(state, place), frozenset({place})), place, NodeRun("skipped")), place)
+        case n.RoundOpened() | n.RoundCompleted():
+            return _round(state, place, event)
+        case n.ModelCalled() | n.ModelResponded() | n.ContextRetrieved():
+            return _with(state, place, replace(node, last=time)) if node else state
+        case _:
+            return _shown(state, place, event)
+
+
+def _shown(state: Active, place: Place, event: n.NodeEvent) -> Active:
+    match event:
         case n.OutputOpened():
             return replace(state, floor=Floor(place), queue=tuple(one for one in state.queue if one != place))
         case n.OutputReleased():
@@ -165,8 +154,6 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
             return replace(state, floor=Floor(place, event.unit if event.of else event.unit + 1, taken))
         case n.OutputClosed():
             return replace(state, floor=None)
-        case n.ModelCalled() | n.ModelResponded() | n.ContextRetrieved():
-            return _with(state, place, replace(node, last=time)) if node else state
         case _:
             return state
 
@@ -200,6 +187,22 @@ def _with(state: Active, place: Place, node: NodeRun) -> Active:
     return replace(state, nodes={**state.nodes, place: node})
 
 
+def _awaiting(state: Active, place: Place, what: n.Awaits) -> Active:
+    working = state.working | {place} if what == "effect" else state.working - {place}
+    waiting = state.waiting - {place} if what in {"effect", "nothing"} else state.waiting | {place}
+    return replace(state, working=working, waiting=waiting)
+
+
+def _ended(state: Active, place: Place) -> Active:
+    return replace(state, settled=state.settled + (not place[1]), ranked=state.ranked + 1)
+
+
+def _silenced(state: Active, places: Collection[Place]) -> Active:
+    """Output nodes that have nothing to show any more."""
+    floor = None if state.floor and state.floor.place in places else state.floor
+    return replace(state, floor=floor, queue=tuple(one for one in state.queue if one not in places))
+
+
 def _told(state: Active, place: Place, node: NodeRun | None, event: NodeDelta, time: int) -> Active:
     node = node or NodeRun("running")
     words = event.text.words or ""
@@ -216,15 +219,38 @@ def _told(state: Active, place: Place, node: NodeRun | None, event: NodeDelta, t
 def _started(state: Active, place: Place, node: NodeRun | None, event: n.NodeStarted, time: int) -> Active:
     words = event.inputs.words if event.inputs else None
     if node is None:
-        node = NodeRun("running", event.kind, event.attempt, last=time, inputs=words)
+        node = NodeRun("running", event.kind, event.attempt, last=time, inputs=words, awaits=event.awaits)
     else:
-        node = replace(node, status="running", attempt=event.attempt, last=time, inputs=words or node.inputs)
+        node = replace(
+            node,
+            status="running",
+            attempt=event.attempt,
+            last=time,
+            inputs=words or node.inputs,
+            awaits=event.awaits,
+            taken_over=node.taken_over or event.reason == "taken_over",
+        )
     state = _with(state, place, node)
     if event.kind in OUTPUT_KINDS:
         return replace(state, queue=(*state.queue, place))
     if event.kind in ASKING_KINDS:
-        return state if place in state.line else replace(state, line=(*state.line, place))
-    return replace(state, working=state.working | {place})
+        state = state if place in state.line else replace(state, line=(*state.line, place))
+    elif event.awaits == "rounds":
+        state = replace(state, rounds={**state.rounds, place: Rounds(frozenset(event.body))})
+    return _awaiting(state, place, "person" if event.kind in ASKING_KINDS else event.awaits)
+
+
+def _stepped(state: Active, place: Place, node: NodeRun, event: n.NodeStepCompleted, time: int) -> Active:
+    stepped = replace(
+        node,
+        last=time,
+        awaits=event.awaits,
+        steps=(*node.steps, event.result.words or {}),
+        said=(len(node.content), len(node.reasoning)),
+        taken_over=False,
+        usage=_sum(node.usage or r.Usage(), event.usage) if event.usage else node.usage,
+    )
+    return _awaiting(_with(state, place, stepped), place, event.awaits)
 
 
 def _completed(state: Active, place: Place, node: NodeRun | None, event: n.NodeCompleted) -> Active:
@@ -235,14 +261,49 @@ def _completed(state: Active, place: Place, node: NodeRun | None, event: n.NodeC
         handle=event.handle,
         problem=event.problem,
         took_failure_edge=event.took_failure_edge,
-        rank=state.settled + 1,
+        rank=state.ranked + 1,
     )
-    state = _out_of_line(state, place)
-    usage = state.usage
-    if event.usage:
-        usage = r.Usage(
-            input_tokens=usage.input_tokens + event.usage.input_tokens,
-            output_tokens=usage.output_tokens + event.usage.output_tokens,
-            total_tokens=usage.total_tokens + event.usage.total_tokens,
-        )
-    return replace(_with(state, place, done), working=state.working - {place}, settled=state.settled + 1, usage=usage)
+    usage = _sum(state.usage, event.usage) if event.usage else state.usage
+    state = replace(_awaiting(_with(state, place, done), place, "nothing"), usage=usage)
+    return _ended(_without_rounds(_out_of_line(state, place), place), place)
+
+
+def _without_rounds(state: Active, place: Place) -> Active:
+    if place not in state.rounds:
+        return state
+    return replace(state, rounds={other: known for other, known in state.rounds.items() if other != place})
+
+
+def _round(state: Active, place: Place, event: n.RoundOpened | n.RoundCompleted) -> Active:
+    known = state.rounds.get(place)
+    if known is None:
+        return state
+    if isinstance(event, n.RoundOpened):
+        known = replace(known, opened=max(known.opened, event.round + 1), open=(*known.open, event.round))
+        return replace(state, rounds={**state.rounds, place: known})
+    result = Result(event.outputs.words or {}, event.problem, event.exit)
+    known = replace(known, open=tuple(one for one in known.open if one != event.round), results={**known.results, event.round: result})
+    return _forgotten(replace(state, rounds={**state.rounds, place: known}), known.body, (*place[1], event.round))
+
+
+def _forgotten(state: Active, body: Collection[str], path: tuple[int, ...]) -> Active:
+    """What a round that ended leaves behind is its result: long iterations take no more memory than short ones."""
+    depth = len(path)
+    gone = {one for one in state.nodes if one[0] in body and one[1][:depth] == path}
+    for place in gone.intersection(state.line):
+        state = _out_of_line(state, place)
+    return replace(
+        _silenced(state, gone),
+        nodes={one: node for one, node in state.nodes.items() if one not in gone},
+        working=state.working - gone,
+        waiting=state.waiting - gone,
+        rounds={one: rounds for one, rounds in state.rounds.items() if one not in gone},
+    )
+
+
+def _sum(one: r.Usage, other: r.Usage) -> r.Usage:
+    return r.Usage(
+        input_tokens=one.input_tokens + other.input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        total_tokens=one.total_tokens + other.total_tokens,
+    )

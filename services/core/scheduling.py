@@ -5,31 +5,43 @@ begin early, beside what they show (3.7). In comes a turn and the places that mo
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+from pydantic import JsonValue
 
 from events.node import NodeCompleted, NodeSkipped
 from events.run import RunCompleted
-from services.core.graph import Edge
-from services.core.kind import Asking
+from services.core.kind import Finished
 from services.core.node_runs import broke, complete, fail, said, start
 from services.core.problems import Problem
 from services.core.questions import ask
 from services.core.release import speak, whole_text
-from services.core.run_state import NodeRun, Place, keys_of
+from services.core.rounds import close, go_on, held_back
+from services.core.run_state import NodeRun, Place
+from services.core.steps import awaits_of, first
 from services.core.turn import Turn
+from services.core.wiring import OUTSIDE, Edge
 
 
 def advance(turn: Turn, moved: Iterable[Place]) -> None:
     """Decide everything that follows, until the run waits for the world, ends, or the step is full."""
     waiting = deque(moved)
-    while waiting and not turn.over and not turn.full:
-        node, path = waiting.popleft()
-        for target in (*(edge.target for edge in turn.graph.outgoing[node]), *turn.graph.awakens.get(node, ())):
-            waiting.extend(_look_at(turn, (target, path)))
-            if turn.over or turn.full:
-                return
-    if not turn.over and show(turn):
-        ask(turn)
+    while not turn.over and not turn.full:
+        if waiting:
+            node, path = waiting.popleft()
+            for target in (*(edge.target for edge in turn.graph.outgoing[node]), *turn.graph.awakens.get(node, ())):
+                waiting.extend(_look_at(turn, (target, path)))
+                if turn.over or turn.full:
+                    return
+        elif not show(turn):
+            return
+        elif further := _rounds(turn):
+            waiting.extend(further)
+        elif not turn.over:
+            told = len(turn.events)
+            ask(turn)
+            if turn.over or turn.run.question is not None or len(turn.events) == told:
+                break
     if not turn.over:
         _finish(turn)
 
@@ -37,12 +49,39 @@ def advance(turn: Turn, moved: Iterable[Place]) -> None:
 def sweep(turn: Turn) -> None:
     """Look at every place that is not settled, once: what a full step left behind goes on."""
     moved: list[Place] = []
-    for node in turn.graph.nodes:
-        if node != turn.graph.start:
-            moved.extend(_look_at(turn, (node, ())))
+    for place in _places(turn):
+        moved.extend(_look_at(turn, place))
         if turn.over or turn.full:
             return
     advance(turn, moved)
+
+
+def _places(turn: Turn) -> Iterator[Place]:
+    """Every place that can be ready: outside of all bodies, and in all open rounds. Starts are begun with what they start."""
+    for node, owner in turn.graph.owners.items():
+        if owner == OUTSIDE and node != turn.graph.start:
+            yield node, ()
+    for (container, path), known in tuple(turn.run.rounds.items()):
+        for number in known.open:
+            for node in turn.graph.bodies[container]:
+                if turn.graph.incoming[node]:
+                    yield node, (*path, number)
+
+
+def _rounds(turn: Turn) -> Iterable[Place]:
+    """Close rounds and open others; the places that moved. Where a round was closed, later ones may be shown."""
+    moved: list[Place] = []
+    for place in tuple(turn.run.rounds):
+        if turn.over or turn.full:
+            break
+        if place not in turn.run.rounds:
+            continue
+        if close(turn, place) and turn.run.rounds[place].open:
+            for one in tuple(_places(turn)):
+                if not turn.over and turn.node(one).kind.speak is not None and one[1]:
+                    moved.extend(_look_at(turn, one))
+        moved.extend(go_on(turn, place))
+    return moved
 
 
 def unfinished(turn: Turn) -> bool:
@@ -52,13 +91,16 @@ def unfinished(turn: Turn) -> bool:
 
 def show(turn: Turn) -> bool:
     """Show all that may be shown. False when something could not be rendered: that ends the run in the node that has the floor."""
-    try:
-        speak(turn)
-    except Problem as problem:
-        floor = turn.run.floor
-        assert floor is not None, "only who has the floor is rendered"
-        fail(turn, floor.place, said(problem))
-    return not turn.over
+    while not turn.over:
+        try:
+            speak(turn)
+        except Problem as problem:
+            floor = turn.run.floor
+            assert floor is not None, "only who has the floor is rendered"
+            fail(turn, floor.place, said(problem))
+        else:
+            return True
+    return False
 
 
 def _look_at(turn: Turn, place: Place) -> Iterable[Place]:
@@ -84,27 +126,45 @@ def _taken(edge: Edge, source: NodeRun | None) -> bool:
 
 
 def _arrive(turn: Turn, place: Place) -> Iterable[Place]:
-    node = turn.node(place)
+    kind = turn.node(place).kind
     try:
         inputs = turn.inputs(place)
-        start(turn, place, inputs)
-        if node.kind.work is not None and not complete(turn, place, node.kind.work(node, inputs)):
-            return ()
     except Problem as problem:
         fail(turn, place, said(problem))
         return ()
-    if node.kind.ask is not None:
-        try:
-            node.kind.ask(node, inputs, Asking(keys_of(turn.run.terms), turn.limits.quiet_ms))
-        except Problem as problem:
-            return broke(turn, place, said(problem), again=False)
+    if kind.ask is not None:
+        return _asks(turn, place, inputs)
+    if kind.body is not None:
+        start(turn, place, inputs, awaits="rounds")
+        return (place, *go_on(turn, place))
+    if kind.query is not None:
+        start(turn, place, inputs, awaits="person")
+        return (place,)
+    start(turn, place, inputs)
+    assert kind.work is not None, "a node works, asks, speaks or runs rounds"
+    try:
+        finished = kind.work(turn.node(place), inputs)
+    except Problem as problem:
+        return broke(turn, place, said(problem), again=False)
+    return (place,) if complete(turn, place, finished) else ()
+
+
+def _asks(turn: Turn, place: Place, inputs: dict[str, JsonValue]) -> Iterable[Place]:
+    try:
+        asked = first(turn, place, inputs)
+    except Problem as problem:
+        start(turn, place, inputs)
+        return broke(turn, place, said(problem), again=False)
+    start(turn, place, inputs, awaits_of(asked))
+    if isinstance(asked, Finished) and not complete(turn, place, asked):
+        return ()
     return (place,)
 
 
 def _output(turn: Turn, place: Place, known: NodeRun | None, *, ready: bool) -> Iterable[Place]:
     """An output node begins when its gates are settled and it is reached or something it shows began; it is complete when reached."""
     if known is None:
-        if turn.still_waits(place, "gates", turn.graph.waits_for[place[0]]):
+        if held_back(turn, place) or turn.still_waits(place, "gates", turn.graph.waits_for[place[0]]):
             return ()
         if not ready and not any(_began(turn.node_run((source, place[1]))) for source in turn.graph.early[place[0]]):
             return ()
@@ -133,7 +193,7 @@ def _complete_output(turn: Turn, place: Place) -> Iterable[Place]:
         NodeCompleted(
             node=place[0],
             path=place[1],
-            progress=turn.progress_after,
+            progress=turn.progress_after(place),
             inputs=turn.values({} if is_end else inputs),
             outputs=turn.values(inputs if is_end else {}),
         )
@@ -144,7 +204,7 @@ def _complete_output(turn: Turn, place: Place) -> Iterable[Place]:
 def _finish(turn: Turn) -> None:
     """The run is complete when nothing works, speaks or waits to speak, and nothing that is left can be reached."""
     run = turn.run
-    if turn.full or run.working or run.floor or run.queue or run.line:
+    if turn.full or run.working or run.waiting or run.floor or run.queue or run.line:
         return
     terminals = [(node.rank, place) for place, node in run.nodes.items() if node.status == "completed" and _is_terminal(turn, place)]
     ends = [one for one in terminals if turn.node(one[1]).kind.name == "node-end"]

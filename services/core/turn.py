@@ -70,15 +70,14 @@ class Turn:
     @property
     def progress(self) -> float:
         """The share of the reachable graph that is settled, rounded for the record."""
-        return round(self.run.settled / (len(self.graph.nodes) or 1), 6)
+        return round(self.run.settled / (self.graph.outside or 1), 6)
 
-    @property
-    def progress_after(self) -> float:
-        """The progress when one more node is settled."""
-        return round((self.run.settled + 1) / (len(self.graph.nodes) or 1), 6)
+    def progress_after(self, place: Place) -> float:
+        """The progress when this node is settled; nodes in rounds count with the node that runs the rounds."""
+        return round((self.run.settled + (not place[1])) / (self.graph.outside or 1), 6)
 
     def still_waits(self, place: Place, why: str, nodes: Iterable[str]) -> bool:
-        """Whether one of these nodes is not settled. Remembers what it saw, so that asking again costs nothing."""
+        """Whether one of these nodes is not settled in the rounds of `place`. Remembers what it saw: asking again costs nothing."""
         missing = self._missing.get((place, why))
         if missing is None:
             missing = self._missing[place, why] = list(nodes)
@@ -114,8 +113,8 @@ class Turn:
         return pick(_stored(node, source.name, schema), schema, list(source.keys), where)
 
     def seen_from(self, node: str, place: Place) -> Place:
-        """Where a node that is referred to stands: in the same rounds."""
-        return node, place[1]
+        """Where a node that is referred to stands: in the same rounds, as far as both stand in them."""
+        return node, place[1][: self.graph.depths[node]]
 
 
 def _stored(node: NodeRun | None, name: str, schema: Mapping[str, JsonValue]) -> JsonValue:

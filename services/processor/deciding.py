@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 from events import topics
 from events.commands import AnswerQuestion, StartRun
-from events.envelope import Envelope, Meta
-from events.node import NodeStarted
+from events.envelope import Envelope, Event, Meta
 from events.run import RunTerms
 from services.core.codes import Code
 from services.core.graph import Graph
 from services.core.questions import ends_at
 from services.core.run import Due, GoOn, TakenOver, Told, decide
-from services.core.run_state import Active, Place
+from services.core.run_state import Active, Errand, errand_of
 from services.core.turn import Limits
 from services.processor.state import Answer, PartitionState, Said
 from services.processor.watch import event_id
@@ -34,9 +33,9 @@ class Step:
     more: bool
 
     @property
-    def begun(self) -> list[tuple[Place, int]]:
-        """The node runs (place and attempt) whose effects may start once this step is in the log."""
-        return [((data.node, data.path), data.attempt) for one in self.envelopes if isinstance(data := one.data, NodeStarted)]
+    def begun(self) -> list[Errand]:
+        """The effects that may start once this step is in the log."""
+        return [errand for one in self.envelopes if isinstance(one.data, Event) and (errand := errand_of(one.data)) is not None]
 
 
 class Deciding:
@@ -79,11 +78,10 @@ class Deciding:
         """What the last owner left: each open run, and when its time is over (ms since 1970). Each is moved by `TakenOver` next."""
         return {run: ends_at(state, self._limits.run_ms) for run, state in self.state.runs.items()}
 
-    def waits_for(self, run: str, place: Place, attempt: int) -> Active | None:
+    def waits_for(self, run: str, errand: Errand) -> Active | None:
         """The run, if it still waits for this effect."""
         state = self.state.runs.get(run)
-        wanted = state is not None and place in state.working and state.nodes[place].attempt == attempt
-        return state if wanted else None
+        return state if state is not None and state.errand(errand.place) == errand else None
 
     def _answered(self, command: Envelope, offset: int, time: int, answer: Answer) -> Step:
         wish, meta = command.data, command.meta

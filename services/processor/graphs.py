@@ -13,9 +13,6 @@ from services.core.graph import Graph
 from services.core.problems import Problem
 from services.processor.definitions import Definitions
 
-NO_GRAPH = Graph("", {}, {}, {}, {}, {}, {}, {})
-"""Stands in for the graph of a run of which only the time limit can be decided."""
-
 Found = Callable[[str, Graph], Awaitable[None]]
 _log = structlog.get_logger(__name__)
 

@@ -18,11 +18,11 @@ from events import topics
 from events.commands import AnswerQuestion
 from events.envelope import Command, StoredRecord
 from services.core.effects import Outcome
-from services.core.graph import Graph
+from services.core.graph import NO_GRAPH, Graph
 from services.core.problems import Problem
 from services.core.questions import ends_at
 from services.core.run import Due, GoOn, TakenOver, Told, due_at, request
-from services.core.run_state import Active, Place
+from services.core.run_state import Active, Errand
 from services.core.turn import Limits
 from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.world import World
@@ -31,7 +31,7 @@ from services.processor.deciding import Deciding, Move, Step
 from services.processor.definitions import Definitions
 from services.processor.doing import Doing
 from services.processor.effects import EffectWorld
-from services.processor.graphs import NO_GRAPH, Graphs
+from services.processor.graphs import Graphs
 from services.processor.pipeline import Acknowledged, Pipeline
 from services.processor.reading import opened
 from services.processor.state import PartitionState
@@ -154,8 +154,8 @@ class Owner:
         while True:
             await self._inbox.put(_Moved(await self._timers.next(), Due()))
 
-    async def _told(self, run: str, place: Place, attempt: int, outcome: Outcome) -> None:
-        await self._inbox.put(_Moved(run, Told(place, attempt, outcome)))
+    async def _told(self, run: str, errand: Errand, outcome: Outcome) -> None:
+        await self._inbox.put(_Moved(run, Told(errand.place, errand.attempt, outcome, errand.step)))
 
     async def _resume(self) -> None:
         """What the last owner left: each open run goes on when its definition is there, and waits for nobody else's."""
@@ -240,17 +240,17 @@ class Owner:
             begun = step.begun
             self._pipeline.put(step.envelopes, partial(self._acknowledged, run, begun, ack) if begun or ack else None)
 
-    def _acknowledged(self, run: str, begun: Sequence[tuple[Place, int]], ack: Acknowledged | None) -> None:
+    def _acknowledged(self, run: str, begun: Sequence[Errand], ack: Acknowledged | None) -> None:
         if ack is not None:
             ack()
         graph = self._graphs.get(run)
-        for place, attempt in begun:
-            state = self._deciding.waits_for(run, place, attempt)
+        for errand in begun:
+            state = self._deciding.waits_for(run, errand)
             if state is not None and graph is not None:
-                self._start(run, state, place, graph)
+                self._start(run, errand, state, graph)
 
-    def _start(self, run: str, state: Active, place: Place, graph: Graph) -> None:
-        self._doing.start(run, place, state.nodes[place].attempt, lambda: request(state, place, graph, self._limits))
+    def _start(self, run: str, errand: Errand, state: Active, graph: Graph) -> None:
+        self._doing.start(run, errand, lambda: request(state, errand.place, graph, self._limits))
 
     def _forget(self) -> None:
         now = self._world.clock.now()

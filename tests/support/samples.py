@@ -87,7 +87,27 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     run.RunCancelled: ({**_ENDED, "by": APP}, {"usage": USAGE}),
     node.NodeStarted: (
         {**_NODE, "kind": "spark-llm", "alias": "Model", "progress": 0.25},
-        {**_NODE_FULL, "reason": "taken_over", "recorded": 12, "inputs": values(query="why")},
+        {
+            **_NODE_FULL,
+            "reason": "taken_over",
+            "recorded": 12,
+            "inputs": values(query="why"),
+            "awaits": "rounds",
+            "step": 1,
+            "body": ("iteration-node-start::1", "message::2"),
+        },
+    ),
+    node.NodeStepCompleted: (
+        {**_NODE, "step": 1, "result": values()},
+        {**_NODE_FULL, "result": values(content="blue", calls=[]), "usage": USAGE, "awaits": "person"},
+    ),
+    node.RoundOpened: (
+        {"node": "iteration::1", "round": 0, "values": values()},
+        {**_NODE_FULL, "node": "iteration::1", "round": 3, "values": values(item="a"), "of": 4},
+    ),
+    node.RoundCompleted: (
+        {"node": "loop::1", "round": 0, "outputs": values()},
+        {**_NODE_FULL, "node": "loop::1", "outputs": values(line="a"), "exit": True, "problem": PROBLEM},
     ),
     node.NodeCompleted: (
         {**_NODE, "progress": 1.0, "outputs": values()},

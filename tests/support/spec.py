@@ -139,10 +139,10 @@ class Story:
         self.take(wish_to_start(**parameters))
         return self
 
-    def tell(self, name: str, outcome: Outcome, attempt: int | None = None) -> Self:
-        place = (self._ids[name], ())
+    def tell(self, name: str, outcome: Outcome, attempt: int | None = None, path: tuple[int, ...] = ()) -> Self:
+        place = (self._ids[name], path)
         known = self.state.nodes.get(place) if isinstance(self.state, Active) else None
-        self.take(Told(place, attempt or (known.attempt if known else 1), outcome))
+        self.take(Told(place, attempt or (known.attempt if known else 1), outcome, len(known.steps) if known else 0))
         return self
 
     def say(self, name: str, *texts: str) -> Self:

@@ -8,11 +8,11 @@ runs that live elsewhere) do not exist yet; when they do, they leave where `_rea
 from collections.abc import Callable, Iterator
 
 from events.catalogue import Unknown, decode
-from events.node import NodeStarted
+from events.envelope import Event
 from services.core.codes import Code
 from services.core.effects import Outcome
 from services.core.run import Due, GoOn, TakenOver, Told, due_at, request
-from services.core.run_state import Place
+from services.core.run_state import Errand, errand_of
 from services.core.turn import Limits
 from services.kit.errors import AppendFailed, HistoryLost, NotMember
 from services.processor.claiming import Overtaken
@@ -27,7 +27,7 @@ from tests.support.simulation.taking import Around, Taking
 
 LIMITS = Limits()
 _ENDS = (AppendFailed, HistoryLost, Foreign, Overtaken)
-_Key = tuple[str, Place, int]
+_Key = tuple[str, Errand]
 
 
 class Processor:
@@ -156,7 +156,8 @@ class Processor:
         if outcome is None:
             del self._effects[key]
         else:
-            self._move(key[0], Told(key[1], key[2], outcome))
+            place, attempt, step = key[1]
+            self._move(key[0], Told(place, attempt, outcome, step))
 
     def _alarm(self) -> None:
         run = min((run for run, due in self._timers.items() if due <= self._around.time), key=lambda run: self._timers[run])
@@ -172,7 +173,7 @@ class Processor:
 
     def _put(self, step: Step, command: tuple[int, str] | None) -> None:
         run, state = step.run, self._state.runs.get(step.run)
-        for key in [key for key in self._effects if key[0] == run and not self._deciding.waits_for(*key)]:
+        for key in [key for key in self._effects if key[0] == run and not self._deciding.waits_for(run, key[1])]:
             del self._effects[key]
         if state is None:
             self._timers.pop(run, None)
@@ -185,8 +186,8 @@ class Processor:
         ids = [one.meta.id for one in step.envelopes]
         self._around.says(self.name, "decides", ", ".join(f"{one.meta.type} {one.meta.id}" for one in step.envelopes))
         self._around.decided(ids)
-        starts = [one.meta.id for one in step.envelopes if isinstance(one.data, NodeStarted)]
-        begun = [(place, attempt, id_) for (place, attempt), id_ in zip(step.begun, starts, strict=True)]
+        starts = [one.meta.id for one in step.envelopes if isinstance(one.data, Event) and errand_of(one.data)]
+        begun = list(zip(step.begun, starts, strict=True))
         if not self._around.rules.act_on_ack:
             self._start(run, begun)
             begun = []
@@ -212,7 +213,7 @@ class Processor:
         else:
             self._flights.insert(0, (self._around.send(f"{self.name}/{self._claim}", sent.records), batch))
 
-    def _acknowledged(self, run: str, begun: list[tuple[Place, int, str]], command: tuple[int, str] | None, event: str) -> None:
+    def _acknowledged(self, run: str, begun: list[tuple[Errand, str]], command: tuple[int, str] | None, event: str) -> None:
         around = self._around
         if command is not None:
             if around.confirms(self.name):
@@ -222,13 +223,13 @@ class Processor:
         if not self.stopping:
             self._start(run, begun)
 
-    def _start(self, run: str, begun: list[tuple[Place, int, str]]) -> None:
-        for place, attempt, node_started in begun:
-            state = self._deciding.waits_for(run, place, attempt)
+    def _start(self, run: str, begun: list[tuple[Errand, str]]) -> None:
+        for errand, node_started in begun:
+            state = self._deciding.waits_for(run, errand)
             if state is not None:
-                self._around.begins_effect(self._claim, self._claimed_at, run, place, node_started)
-                asked = request(state, place, flows.graph_of(run), LIMITS)
-                self._effects[run, place, attempt] = flows.outcomes(run, asked)
+                self._around.begins_effect(self._claim, self._claimed_at, run, errand.place, node_started)
+                asked = request(state, errand.place, flows.graph_of(run), LIMITS)
+                self._effects[run, errand] = flows.outcomes(run, asked)
 
     def _read_back(self) -> None:
         stored = self._around.events.at(self._seen)
