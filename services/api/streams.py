@@ -7,7 +7,7 @@ when nothing was sent for a while. A client that leaves ends the following, neve
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import Gauge
 from starlette.requests import Request
@@ -27,24 +27,33 @@ EVENT_ID = "X-Event-Id"
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """How one stream looks: an event's bytes, a sign of life, what follows the last event."""
+    """How one stream looks: an event's bytes, a sign of life, what follows the last event.
+
+    `done` says that the stream ends though the run goes on: with a question, on surfaces where its answer is another request.
+    """
 
     render: Callable[[Accepted], bytes]
     alive: Callable[[], bytes]
     last: bytes = b""
+    done: Callable[[], bool] = lambda: False
 
 
-def in_astron(clock: Clock, *, after: int = 0, numbered: bool = False) -> Rendering:
-    """Workflow frames after the first `after` of the leg; `numbered` puts `id: <leg>.<seq>` before each."""
+def in_astron(clock: Clock, *, leg: int = 1, after: int = 0, numbered: bool = False) -> Rendering:
+    """Workflow frames of one leg (0: of all) after its first `after`; `numbered` puts `id: <leg>.<seq>` before each."""
     fold = astron.Frames()
 
     def render(event: Accepted) -> bytes:
         frames = fold.feed(event)
+        if leg and fold.leg != leg:
+            return b""
         first = fold.seq - len(frames) + 1
         kept = [(number, frame) for number, frame in enumerate(frames, first) if number > after]
-        return b"".join((b"id: 1.%d\n" % number if numbered else b"") + record(frame) for number, frame in kept)
+        return b"".join((b"id: %d.%d\n" % (fold.leg, number) if numbered else b"") + record(frame) for number, frame in kept)
 
-    return Rendering(render, lambda: record(fold.ping(clock.now())))
+    def done() -> bool:
+        return leg > 0 and (fold.leg > leg or (fold.leg == leg and fold.paused))
+
+    return Rendering(render, lambda: record(fold.ping(clock.now())), done=done)
 
 
 def in_native() -> Rendering:
@@ -104,7 +113,7 @@ def from_position(rendering: Rendering, position: int) -> Rendering:
         *before, last = records[:-2].split(b"\n\n")  # JSON has no raw line feeds
         return b"".join(one + b"\n\n" for one in before) + b"id: %d\n" % event.position + last + b"\n\n"
 
-    return Rendering(render, rendering.alive, rendering.last)
+    return replace(rendering, render=render)
 
 
 def timed(rendering: Rendering, first: Callable[[float], None]) -> Rendering:
@@ -120,14 +129,20 @@ def timed(rendering: Rendering, first: Callable[[float], None]) -> Rendering:
             first(time.perf_counter() - began)
         return records
 
-    return Rendering(render, rendering.alive, rendering.last)
+    return replace(rendering, render=render)
 
 
-async def whole(follower: Follower, request: Request, patience: float, take: Callable[[Accepted], Body | None]) -> Body | None:
-    """The one answer of a run that is not streamed: what `take` makes of its last event. None if the client left before."""
+async def whole(
+    follower: Follower, request: Request, patience: float, take: Callable[[Accepted], Body | None], before: Sequence[Accepted] = ()
+) -> Body | None:
+    """The one answer of a run that is not streamed: what `take` makes of its last event. None if the client left before.
+
+    `before` are events that were read from the follower already.
+    """
     try:
-        while not follower.ended:
-            for event in await follower.next(patience):
+        while before or not follower.ended:
+            events, before = before or await follower.next(patience), ()
+            for event in events:
                 answered = take(event)
                 if answered is not None:
                     return answered
@@ -151,7 +166,7 @@ def answer(
 ) -> StreamingResponse:
     """The streaming answer. It ends with the run's last event, without one when the service stops, or at once with what is there.
 
-    `before` are events that were read from the follower already.
+    It ends where the rendering is done as well. `before` are events that were read from the follower already.
     """
     body = _body(follower, rendering, ping_s, open_streams, before) if follow else _present(follower, rendering)
     return StreamingResponse(body, headers={**HEADERS, EVENT_ID: run}, media_type=media_type)
@@ -163,13 +178,16 @@ async def _body(
     loop = asyncio.get_running_loop()
     open_streams.inc()
     try:
-        if before:
-            yield b"".join(map(rendering.render, before)) + (rendering.last if follower.ended else b"")
+        piece = b"".join(map(rendering.render, before))
+        if before and (follower.ended or rendering.done()):
+            piece += rendering.last
+        if piece:
+            yield piece
         due = loop.time() + ping_s
-        while not follower.ended:
+        while not follower.ended and not rendering.done():
             events = await follower.next(max(0.0, due - loop.time()))
             piece = b"".join(map(rendering.render, events))
-            if follower.ended:
+            if follower.ended or rendering.done():
                 piece += rendering.last
             elif not piece and loop.time() >= due:
                 piece, due = rendering.alive(), loop.time() + ping_s

@@ -13,6 +13,7 @@ from events.acceptance import Accepted
 from events.commands import StartRun
 from events.envelope import Protected, Values
 from events.node import NodeCompleted, NodeFailed, NodeStarted, OutputClosed, OutputOpened
+from events.question import QuestionAsked
 from events.run import Mode, RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
 from services.api.chat_requests import Chat, Pinned
 from services.api.errors import named
@@ -82,12 +83,18 @@ class _NodeRun:
 
 @dataclass
 class Frames:
-    """The fold: feed it the events of one run from the first on. Mode and ids come with `run.started`."""
+    """The fold: feed it the events of one run from the first on. Mode and ids come with `run.started`.
+
+    A leg is what one request reads: it begins with the run, or where the interrupt frame of a question ended the one before.
+    """
 
     mode: Mode = "open"
-    sid: str = ""
+    run: str = ""
+    leg: int = 1
     seq: int = 0
     """Frames so far in this leg: what `Last-Event-ID` counts, and in open streams `workflow_step.seq`."""
+    paused: bool = False
+    """Whether the last frame was an interrupt: the next event begins a leg."""
     _began: int = 0
     _progress: float = 0.0
     _highest: float = 0.0
@@ -99,9 +106,12 @@ class Frames:
         """The frames that this event causes."""
         data, time = event.envelope.data, event.meta.time
         pieces = self._screen.show(data)
+        self._turn_the_page()
         match data:
             case RunStarted():
                 return self._begin(data, time)
+            case QuestionAsked():
+                return self._asked(data, time)
             case NodeStarted():
                 return self._started(data, time)
             case OutputOpened():
@@ -112,13 +122,15 @@ class Frames:
                 return self._failed(data, time)
             case OutputClosed():
                 return self._closed(data, pieces[0].text, time)
-            case RunCompleted():
-                outcome = {"outputs": data.outputs.words or {}, "executed_time": _seconds(self._began, time), "usage": _usage(data.usage)}
-                return self._end(time, self._named(_FLOW, _FLOW, "stop", **outcome), usage=_usage(data.usage))
-            case RunFailed() | RunTimedOut() | RunCancelled():
-                return self._end(time, None, code=data.code, message=data.message, usage=dict(_ZERO))
+            case RunCompleted() | RunFailed() | RunTimedOut() | RunCancelled():
+                return self._over(data, time)
             case _:
                 return [frame for piece in pieces for frame in self._process(piece, time)]
+
+    @property
+    def sid(self) -> str:
+        """The `id` of this leg's frames."""
+        return sid_of(self.run, self.leg)
 
     def ping(self, now: int) -> Frame:
         """A sign of life at `now` (ms). It takes no place in the sequence."""
@@ -126,10 +138,21 @@ class Frames:
         if self.mode == "debug" and self._last is not None:
             step = {"node": self._last, **step}
         choice = {"delta": _delta("", ""), "index": 0, "finish_reason": "ping"}
-        return {"code": 0, "message": "Success", "id": self.sid, "created": now // 1000, "workflow_step": step, "choices": [choice]}
+        sid = sid_of(self.run, self.leg + self.paused)
+        return {"code": 0, "message": "Success", "id": sid, "created": now // 1000, "workflow_step": step, "choices": [choice]}
+
+    def _turn_the_page(self) -> None:
+        if self.paused:
+            self.leg, self.seq, self._highest, self.paused = self.leg + 1, 0, 0.0, False
+
+    def _over(self, data: RunCompleted | RunFailed | RunTimedOut | RunCancelled, time: int) -> list[Frame]:
+        if isinstance(data, RunCompleted):
+            outcome = {"outputs": data.outputs.words or {}, "executed_time": _seconds(self._began, time), "usage": _usage(data.usage)}
+            return self._end(time, self._named(_FLOW, _FLOW, "stop", **outcome), usage=_usage(data.usage))
+        return self._end(time, None, code=data.code, message=data.message, usage=dict(_ZERO))
 
     def _begin(self, data: RunStarted, time: int) -> list[Frame]:
-        self.mode, self.sid, self._began = data.mode, sid_of(data.run), time
+        self.mode, self.run, self._began = data.mode, data.run, time
         return self._frame(time, self._named(_FLOW, _FLOW, "stop", usage=dict(_ZERO)))
 
     def _started(self, data: NodeStarted, time: int) -> list[Frame]:
@@ -141,6 +164,19 @@ class Frames:
         if data.kind in OUTPUT_KINDS:
             return []
         return self._frame(time, self._node(data.node, data.path))
+
+    def _asked(self, data: QuestionAsked, time: int) -> list[Frame]:
+        """The node starts once more, then the frame that ends the leg (3.5)."""
+        value: Frame = {"type": data.kind, "content": spoken(data.text)}
+        if data.options is not None:
+            options = data.options.words or ()
+            value["option"] = [{"id": one.name, "text": one.text, "content_type": one.content_type} for one in options]
+        asked = {"event_id": self.run, "event_type": "interrupt", "need_reply": data.need_reply, "value": value}
+        again = self._frame(time, self._node(data.node, data.path))
+        node = self._named(data.node, self._run(data.node, data.path).alias, "interrupt")
+        (frame,) = self._frame(time, node, finish="interrupt")
+        self.paused = True
+        return [*again, {**frame, "event_data": asked}]
 
     def _completed(self, data: NodeCompleted, time: int) -> list[Frame]:
         self._progress = data.progress
@@ -261,28 +297,3 @@ class Frames:
         """Progress as open streams show it: two decimals, never less than before."""
         self._highest = max(self._highest, min(1.0, round(self._progress, 2)))
         return self._highest
-
-
-@dataclass
-class Whole:
-    """The one answer of a run that is not streamed (3.6): all text on the final frame.
-
-    `as_message` says it beside `delta` as OpenAI does.
-    """
-
-    as_message: bool = False
-    content: str = ""
-    reasoning: str = ""
-
-    def add(self, frame: Frame) -> Frame | None:
-        """Take the next frame; the answer once the final one came. A failed run answers no text."""
-        choice = frame["choices"][0]
-        self.content += choice["delta"]["content"]
-        self.reasoning += choice["delta"]["reasoning_content"]
-        if "finish_reason" not in choice:
-            return None
-        step = {} if frame["workflow_step"]["seq"] else {"workflow_step": frame["workflow_step"]}
-        delta = _delta("", "") if frame["code"] else _delta(self.content, self.reasoning)
-        head = {name: frame[name] for name in ("code", "message", "id", "created")}
-        more = {"message": delta} if self.as_message else {}
-        return {**head, **step, "choices": [{**choice, "delta": delta, **more}], "usage": frame["usage"]}

@@ -3,13 +3,16 @@
 In come checked requests; out go frames of the run, as a stream or as one answer. A client that leaves stops nothing.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from events.acceptance import Accepted
+from events.question import QuestionAnswered, QuestionExpired
 from events.run import Mode, RunStarted
+from services.api.answering import answer_question
 from services.api.api import Api, StrictRoute, TheApi, TheCaller
 from services.api.chat_requests import Answer, Chat
 from services.api.dialects import astron
@@ -18,6 +21,7 @@ from services.api.identity import Caller
 from services.api.problems import BadRequest, Json, Missing, Refusal
 from services.api.starting import flow_id, opened, pinned, run_id, start
 from services.api.streams import EVENT_ID, Rendering, answer, in_astron, timed, whole
+from services.api.whole_frames import Whole
 
 router = APIRouter(route_class=StrictRoute, tags=["workflow chat"])
 _Key = Annotated[
@@ -49,19 +53,27 @@ async def attach(
     numbered: _Numbered = "",
     after_seq: Annotated[int, Query(ge=0, description="The last `seq` that was read.")] = 0,
 ) -> Response:
-    """The frames of a run after a sequence number, live or finished."""
-    return await _attach(api, caller, event_id, _seq(last) if last else after_seq, numbered)
+    """The remaining frames of a run's newest leg (or the leg that `Last-Event-ID` names), live or finished."""
+    return await _attach(api, caller, event_id, _cursor(last) if last else (0, after_seq), numbered)
 
 
 @router.post("/workflow/v1/resume")
 @router.post("/workflow/v1/debug/resume")
-async def resume(body: Answer, api: TheApi, caller: TheCaller, last: _LastId = "", numbered: _Numbered = "") -> Response:
-    """Answer a question; with `Last-Event-ID`, re-attach to the stream instead. No flow of this version asks questions."""
+async def resume(body: Answer, api: TheApi, caller: TheCaller, request: Request, last: _LastId = "", numbered: _Numbered = "") -> Response:
+    """Answer a question and follow the run from there on; with `Last-Event-ID`, re-attach to the stream instead."""
     if last:
-        return await _attach(api, caller, body.event_id, _seq(last), numbered)
+        return await _attach(api, caller, body.event_id, _cursor(last), numbered)
     follower = await _found(api, caller, body.event_id)
-    follower.close()
-    raise Refusal(23900, f"{_UNKNOWN} (Current event is not paused)")
+    try:
+        answered = await answer_question(api, caller, follower, body.event_type, body.content)
+    except BaseException:
+        follower.close()
+        raise
+    leg, run = answered.question + 1, answered.terms.run
+    if not answered.terms.stream:
+        return await _whole(api, follower, run, request, leg=leg, before=answered.before)
+    rendering = in_astron(api.world.clock, leg=leg, numbered=numbered == "1")
+    return _stream(api, follower, run, rendering, answered.before)
 
 
 async def _run(api: Api, caller: Caller, request: Request, body: Chat, mode: Mode, key: str, numbered: str) -> Response:
@@ -75,24 +87,45 @@ async def _run(api: Api, caller: Caller, request: Request, body: Chat, mode: Mod
     return await _whole(api, follower, run, request, as_message=body.of_openai)
 
 
-def _stream(api: Api, follower: Follower, run: str, rendering: Rendering) -> Response:
-    return answer(follower, rendering, api.world.settings.ping_s, run, api.world.metrics.open_streams.labels("astron"))
+def _stream(api: Api, follower: Follower, run: str, rendering: Rendering, before: Sequence[Accepted] = ()) -> Response:
+    return answer(follower, rendering, api.world.settings.ping_s, run, api.world.metrics.open_streams.labels("astron"), before=before)
 
 
-async def _whole(api: Api, follower: Follower, run: str, request: Request, *, as_message: bool) -> Response:
-    """One answer with all text, when the run has ended."""
-    frames, text = astron.Frames(), astron.Whole(as_message)
+async def _whole(
+    api: Api,
+    follower: Follower,
+    run: str,
+    request: Request,
+    *,
+    as_message: bool = False,
+    leg: int = 1,
+    before: Sequence[Accepted] = (),
+) -> Response:
+    """One answer with all text of a leg, when the run has ended or asks something."""
+    frames, text = astron.Frames(), Whole(as_message)
 
     def take(event: Accepted) -> astron.Frame | None:
-        return next((done for frame in frames.feed(event) if (done := text.add(frame)) is not None), None)
+        of_leg = [frame for frame in frames.feed(event) if frames.leg == leg]
+        return next((done for frame in of_leg if (done := text.add(frame)) is not None), None)
 
-    said = await whole(follower, request, api.world.settings.ping_s, take)
+    said = await whole(follower, request, api.world.settings.ping_s, take, before)
     return Response(status_code=204, headers={EVENT_ID: run}) if said is None else Json(said, headers={EVENT_ID: run})
 
 
-async def _attach(api: Api, caller: Caller, event_id: str, after: int, numbered: str) -> Response:
+async def _attach(api: Api, caller: Caller, event_id: str, cursor: tuple[int, int], numbered: str) -> Response:
     follower = await _found(api, caller, event_id)
-    return _stream(api, follower, event_id, in_astron(api.world.clock, after=after, numbered=numbered == "1"))
+    leg, after = cursor
+    try:
+        before = await follower.present()
+    except BaseException:
+        follower.close()
+        raise
+    newest = 1 + sum(isinstance(event.envelope.data, QuestionAnswered | QuestionExpired) for event in before)
+    if leg > newest:
+        follower.close()
+        raise Refusal(460, f"Parameter: header->Last-Event-ID, Error: the run has {newest} legs so far (cursor)")
+    rendering = in_astron(api.world.clock, leg=leg or newest, after=after, numbered=numbered == "1")
+    return _stream(api, follower, event_id, rendering, before)
 
 
 async def _found(api: Api, caller: Caller, event_id: str) -> Follower:
@@ -111,9 +144,10 @@ async def _found(api: Api, caller: Caller, event_id: str) -> Follower:
     return follower
 
 
-def _seq(last: str) -> int:
-    """`<seq>` or `<leg>.<seq>`; a bare number means the newest leg. Raises `Refusal`."""
-    _, _, seq = last.rpartition(".")
-    if not (seq.isascii() and seq.isdigit() and len(seq) < 10):
+def _cursor(last: str) -> tuple[int, int]:
+    """`<seq>` or `<leg>.<seq>`; without a leg it is 0, the newest. Raises `Refusal`."""
+    leg, dot, seq = last.rpartition(".")
+    numbers = [leg, seq] if dot else [seq]
+    if not all(one.isascii() and one.isdigit() and len(one) < 10 for one in numbers):
         raise Refusal(460, "Parameter: header->Last-Event-ID, Error: expected <seq> or <leg>.<seq> (cursor)")
-    return int(seq)
+    return int(leg or 0), int(seq)

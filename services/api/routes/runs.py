@@ -155,7 +155,7 @@ def _rendering(api: Api, frames: Dialect, position: int) -> Rendering:
     if frames == "native":
         return in_native()
     views = {"agent": in_agent, "assistant": in_assistant, "deepwiki": in_deepwiki, "openai": in_openai}
-    view = in_astron(api.world.clock) if frames == "astron" else views[frames]()
+    view = in_astron(api.world.clock, leg=0) if frames == "astron" else views[frames]()
     return from_position(view, position)
 
 

@@ -7,7 +7,8 @@ import pytest
 from events.node import DeltaRange, OutputReleased
 from events.run import Mode, RunCancelled
 from services.api.compact import record
-from services.api.dialects.astron import Frames, Whole
+from services.api.dialects.astron import Frames
+from services.api.whole_frames import Whole
 from services.api.workflow_problems import problem
 from services.api.wrong import Wrong
 from tests.services.api.stories import BEGAN, RUN, delta, failing, linear, node, started, thinking, told, unit, until
