@@ -9,6 +9,8 @@ import zlib
 COMMANDS = "prozess.commands"
 EVENTS = "prozess.events"
 SNAPSHOTS = "prozess.snapshots"
+COMPACTED = frozenset({SNAPSHOTS})
+"""Topics of which only the newest record of each key is kept for sure."""
 
 DAY_MS = 86_400_000
 COMMANDS_KEPT_MS = 7 * DAY_MS

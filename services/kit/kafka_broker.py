@@ -21,6 +21,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, stop_never, wait_random_exponential
 
 from events.envelope import Record, StoredRecord
+from events.topics import COMPACTED
 from services.kit.errors import HistoryLost, LogError, Refused, Unreachable
 from services.kit.settings import Settings
 
@@ -119,7 +120,12 @@ class Broker:
         answer = await self._ask_leader(place, request)
         number, code, _, *rest = answer.topics[0][1][0]
         await self._check(number, code, place, f"offset {start} was asked for, and the log does not have it")
-        return _records_of(rest[-1], start, limit)
+        if topic not in COMPACTED:
+            return _records_of(rest[-1], start, limit)
+        found, end = _kept_of(rest[-1], start, limit)
+        if not found and end > start:
+            return await self.fetch(topic, partition, end, limit, wait_ms=wait_ms, size=size)
+        return found
 
     async def offset(self, topic: str, partition: int, time: int) -> int:
         """The first offset whose record's time is `time` (ms) or later, -1 for none; or EARLIEST, LATEST."""
@@ -235,6 +241,24 @@ def _records_of(raw: bytes, start: int, limit: int) -> list[StoredRecord]:
                 continue
             if one.offset != start + len(found):
                 raise HistoryLost(f"offset {start + len(found)} is missing; the log goes on at {one.offset}")
-            headers = tuple((name, value or b"") for name, value in one.headers)
-            found.append(StoredRecord(one.offset, Record(one.key or b"", one.value or b"", headers, one.timestamp)))
+            found.append(_stored(one))
     return found
+
+
+def _kept_of(raw: bytes, start: int, limit: int) -> tuple[list[StoredRecord], int]:
+    """The records of a compacted topic, and where the next fetch begins: batches may have lost all that was in them."""
+    found: list[StoredRecord] = []
+    end = start
+    memory: Any = MemoryRecords(raw)
+    while memory.has_next() and len(found) < limit:
+        batch = memory.next_batch()
+        if not batch.validate_crc():
+            raise LogError(f"the batch at offset {batch.base_offset} is damaged")
+        found += [_stored(one) for one in batch if one.offset >= start and not batch.is_control_batch][: limit - len(found)]
+        end = max(end, batch.next_offset)
+    return found, end
+
+
+def _stored(one: Any) -> StoredRecord:
+    headers = tuple((name, value or b"") for name, value in one.headers)
+    return StoredRecord(one.offset, Record(one.key or b"", one.value or b"", headers, one.timestamp))

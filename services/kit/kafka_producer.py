@@ -13,10 +13,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as driver
 
 from events.envelope import Record
+from events.topics import COMPACTED
 from services.kit.batches import check_batch
 from services.kit.errors import AppendFailed, TooLarge, Unreachable
 from services.kit.kafka_broker import REQUEST_S, Cluster
-from services.kit.log import MAX_BATCH_BYTES
+from services.kit.log import MAX_BATCH_BYTES, is_tombstone
 
 DEADLINE_S = 20.0
 _COMPRESSION = "lz4"
@@ -52,7 +53,8 @@ async def send(cluster: Cluster, producer: Any, topic: str, partition: int, reco
     check_batch(records)
     batch = producer.create_batch()
     for record in records:
-        if batch.append(timestamp=record.time, key=record.key, value=record.value, headers=list(record.headers)) is None:
+        value = None if topic in COMPACTED and is_tombstone(record) else record.value
+        if batch.append(timestamp=record.time, key=record.key, value=value, headers=list(record.headers)) is None:
             raise TooLarge(f"a batch of {len(records)} records is larger than {MAX_BATCH_BYTES} bytes; nothing was written")
     batch.close()
     try:

@@ -12,14 +12,14 @@ from aiokafka import errors as driver
 from aiokafka.conn import create_conn  # pyright: ignore[reportUnknownVariableType] (the driver is untyped)
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 
-from events.topics import COMMANDS, EVENTS
+from events.topics import COMMANDS, EVENTS, SNAPSHOTS
 from services.kit.errors import Refused, TopicMismatch, Unreachable
 from services.kit.kafka_broker import REQUEST_S, Broker, Cluster, patiently
 from services.kit.kafka_metadata import DESCRIBE_CONFIGS, READ, WRITE, TopicFacts, TopicQuestion, facts_of
 from services.kit.kafka_settings import IN_SYNC, REPLICAS, least_in_sync, made_with, misfits
 from services.kit.settings import Settings
 
-TOPICS = (COMMANDS, EVENTS)
+TOPICS = (COMMANDS, EVENTS, SNAPSHOTS)
 _GROUPS = "__consumer_offsets"
 _RIGHTS = {"READ": READ, "WRITE": WRITE, "DESCRIBE_CONFIGS": DESCRIBE_CONFIGS}
 _TOPIC_RESOURCE = 2

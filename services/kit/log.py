@@ -14,6 +14,16 @@ MAX_BATCH_BYTES = 16 * 1024 * 1024
 """A batch's limit on both logs; topics are created with it."""
 
 
+def tombstone(key: bytes, time: int) -> Record:
+    """In a compacted topic: nothing is to be kept of this key."""
+    return Record(key, b"", (), time)
+
+
+def is_tombstone(record: Record) -> bool:
+    """Whether the record says that nothing is kept of its key."""
+    return not record.value and not record.headers
+
+
 @dataclass(frozen=True, slots=True)
 class Assigned:
     """The group gave these partitions to this member, all at once."""
@@ -116,7 +126,10 @@ class Log(Protocol):
         ...
 
     async def read(self, topic: str, partition: int, start: int, limit: int = 1000) -> Sequence[StoredRecord]:
-        """Up to about `limit` records from `start` on; empty at the end. Raises `HistoryLost` outside the bounds, `Unreachable`."""
+        """Up to about `limit` records from `start` on; empty at the end. Raises `HistoryLost` outside the bounds, `Unreachable`.
+
+        Of a compacted topic, records that a newer one of the same key follows may be left out, and keys whose newest is a tombstone.
+        """
         ...
 
     def tail(self, topic: str, partition: int, start: int) -> Tail:

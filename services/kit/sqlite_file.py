@@ -18,11 +18,11 @@ from typing import IO
 import orjson
 
 from events.envelope import Record, StoredRecord
-from events.topics import COMMANDS, EVENTS
+from events.topics import COMMANDS, COMPACTED, EVENTS, SNAPSHOTS
 from services.kit.errors import LogInUse, Refused, TopicMismatch
 from services.kit.ids import new_id
 
-TOPICS = (COMMANDS, EVENTS)
+TOPICS = (COMMANDS, EVENTS, SNAPSHOTS)
 _SCHEMA = 1
 _SPAN = 1 << 40
 _ROWS = 128
@@ -38,6 +38,14 @@ CREATE TABLE records (
 );
 CREATE TABLE marks (member_group TEXT, slot INTEGER, offset INTEGER NOT NULL, PRIMARY KEY (member_group, slot)) WITHOUT ROWID;
 """
+_TRIM = """
+DELETE FROM records WHERE place >= :low AND place < :high AND place NOT IN (
+    SELECT max(place) FROM records WHERE place >= :low AND place < :high GROUP BY key
+)
+"""
+_BURY = "DELETE FROM records WHERE place >= :low AND place < :high AND value = x'' AND headers = '[]'"
+_GROWN = 20_000
+"""After so many records a compacted topic's partition is trimmed, and when it has doubled."""
 _READ = """
 SELECT json_group_array(json_array(place, time, hex(key), hex(value), headers)) FROM (
     SELECT *, sum(length(value)) OVER (ORDER BY place) - length(value) AS before
@@ -109,6 +117,7 @@ class LogFile:
         self.begins: dict[int, int] = {}
         self.ends: dict[int, int] = {}
         self._latest: dict[int, int] = {}
+        self._grown: dict[int, int] = {}
 
     def open(self) -> None:
         """Take the lock, make or check the tables, find the ends. Raises `Refused`, `LogInUse`, `TopicMismatch`."""
@@ -147,6 +156,19 @@ class LogFile:
                 raise
         self.ends.update(ends)
         self._latest.update(latest)
+        with contextlib.suppress(sqlite3.Error):  # the records are written; what is superfluous may stay
+            self._trim(batches)
+
+    def _trim(self, batches: Sequence[Batch]) -> None:
+        """Compacted topics: what a newer record of its key follows goes, now and then, beside no reader's way."""
+        for batch in batches:
+            if batch.slot in self._grown:
+                self._grown[batch.slot] += len(batch.records)
+                if self._grown[batch.slot] > _GROWN:
+                    span = _span(batch.slot)
+                    self._connection.execute(_TRIM, span)
+                    (kept,) = self._connection.execute("SELECT count(*) FROM records WHERE place >= :low AND place < :high", span).fetchone()
+                    self._grown[batch.slot] = min(0, _GROWN - kept)
 
     def _rows_of(self, batches: Sequence[Batch]) -> tuple[dict[int, int], dict[int, int], list[tuple[object, ...]]]:
         ends: dict[int, int] = {}
@@ -173,10 +195,11 @@ class LogFile:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             self._connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_SCHEMA}; COMMIT;")
-            for number, name in enumerate(TOPICS):
-                self._connection.execute("INSERT INTO topics VALUES (?,?,?,?)", (name, number, new_id(), self._partitions))
         elif version != _SCHEMA:
             raise Refused(f"the log {self._path} was written by another version (layout {version}, this one reads {_SCHEMA})")
+        (partitions,) = self._connection.execute("SELECT coalesce(max(partitions), ?) FROM topics", (self._partitions,)).fetchone()
+        for number, name in enumerate(TOPICS):
+            self._connection.execute("INSERT OR IGNORE INTO topics VALUES (?,?,?,?)", (name, number, new_id(), partitions))
         for name, identity, partitions in self._connection.execute("SELECT name, identity, partitions FROM topics"):
             if partitions != self._partitions:
                 raise TopicMismatch(
@@ -190,12 +213,27 @@ class LogFile:
             for partition in range(self._partitions):
                 slot = slot_at(topic, partition)
                 low, high = slot * _SPAN, (slot + 1) * _SPAN
+                if topic in COMPACTED:
+                    self._compact(slot)
                 span = "FROM records WHERE place >= ? AND place < ? ORDER BY place"
                 first = self._connection.execute(f"SELECT place {span} LIMIT 1", (low, high)).fetchone()
                 last = self._connection.execute(f"SELECT place, latest {span} DESC LIMIT 1", (low, high)).fetchone()
                 self.begins[slot] = first[0] - low if first else 0
                 self.ends[slot] = last[0] - low + 1 if last else 0
                 self._latest[slot] = last[1] if last else 0
+
+    def _compact(self, slot: int) -> None:
+        """At the start nobody reads, so keys of which nothing is kept can go as well; the last record says where the end is."""
+        span = _span(slot)
+        self._grown[slot] = 0
+        self._connection.execute(_TRIM, span)
+        (last,) = self._connection.execute("SELECT max(place) FROM records WHERE place >= :low AND place < :high", span).fetchone()
+        if last is not None:
+            self._connection.execute(_BURY, {**span, "high": last})
+
+
+def _span(slot: int) -> dict[str, int]:
+    return {"low": slot * _SPAN, "high": (slot + 1) * _SPAN}
 
 
 def read(connection: sqlite3.Connection, slot: int, start: int, end: int, limit: int) -> list[StoredRecord]:

@@ -8,9 +8,9 @@ import asyncio
 import pytest
 
 from events.envelope import Record
-from events.topics import COMMANDS, EVENTS
+from events.topics import COMMANDS, EVENTS, SNAPSHOTS
 from services.kit.errors import AppendFailed, HistoryLost, TooLarge, TopicMismatch
-from services.kit.log import MAX_BATCH_BYTES, Log
+from services.kit.log import MAX_BATCH_BYTES, Log, is_tombstone, tombstone
 from tests.contracts.group_contract import GroupContract
 from tests.contracts.log_place import PARTITIONS, Place, a_record, read_all, some, take, texts
 
@@ -224,6 +224,37 @@ class LogContract(GroupContract):
         with pytest.raises(HistoryLost):
             await tail.next()
         await tail.close()
+
+    # Compacted topics
+
+    async def test_the_newest_record_of_every_key_stays_in_a_compacted_topic(self, place: Place, log: Log) -> None:
+        keys = [b"run-1", b"run-2", b"run-3"]
+        for round_ in range(4):
+            await log.append(SNAPSHOTS, 1, [Record(key, b"%d" % round_, (("ce_id", b"x"),), round_) for key in keys])
+        await log.append(SNAPSHOTS, 1, [tombstone(b"run-2", 5)])
+        await place.compact(log, SNAPSHOTS, 1)
+        await place.stop_all()
+        log = await place.open()
+        begin, end = await log.bounds(SNAPSHOTS, 1)
+        assert end == 13
+        found: dict[bytes, Record] = {}
+        at = begin
+        while stored := await log.read(SNAPSHOTS, 1, at, 2):
+            assert [one.offset for one in stored] == sorted({one.offset for one in stored})
+            at = stored[-1].offset + 1
+            found |= {one.record.key: one.record for one in stored}
+        assert {key: (one.value, one.time) for key, one in found.items() if not is_tombstone(one)} == {
+            b"run-1": (b"3", 3),
+            b"run-3": (b"3", 3),
+        }
+        assert await log.append(SNAPSHOTS, 1, some(1)) == 13
+
+    async def test_an_empty_value_that_says_where_its_content_is_is_no_tombstone(self, log: Log) -> None:
+        await log.append(SNAPSHOTS, 0, [Record(b"run-1", b"", (("ce_dataref", b"sha256:0"),), 1), tombstone(b"run-2", 2)])
+        first, second = await read_all(log, SNAPSHOTS)
+        assert not is_tombstone(first.record)
+        assert is_tombstone(second.record)
+        assert second.record == Record(b"run-2", b"", (), 2)
 
     # Starting again
 

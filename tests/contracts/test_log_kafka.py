@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from events.topics import COMMANDS, EVENTS
+from events.topics import COMMANDS, EVENTS, SNAPSHOTS
 from infra.kafka.broker import LocalBroker
 from services.kit import kafka_producer, kafka_topics
 from services.kit.errors import AppendFailed, HistoryLost, NotMember, Refused, TopicMismatch
@@ -91,13 +91,14 @@ class TestKafkaLog(LogContract):
     async def test_created_topics_have_the_settings_that_we_need(self, place: ClusterPlace) -> None:
         await place.open()
         async with admin(place.address) as client:
-            names = [place.prefix + COMMANDS, place.prefix + EVENTS]
+            names = [place.prefix + topic for topic in (COMMANDS, EVENTS, SNAPSHOTS)]
             (answer,) = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
         found = {resource[3]: {entry[0]: entry[1] for entry in resource[4]} for resource in answer.resources}
         kept = {name: (configs["retention.ms"], configs["max.message.bytes"], configs["cleanup.policy"]) for name, configs in found.items()}
         assert kept == {
             names[0]: (str(7 * 24 * 3600 * 1000), str(MAX_BATCH_BYTES), "delete"),
             names[1]: ("-1", str(MAX_BATCH_BYTES), "delete"),
+            names[2]: ("-1", str(MAX_BATCH_BYTES), "compact"),
         }
 
     async def test_a_topic_of_an_operator_that_does_not_fit_is_refused_with_what_must_change(self, place: ClusterPlace) -> None:
@@ -105,6 +106,28 @@ class TestKafkaLog(LogContract):
         wanted = "cleanup.policy is compact and must be delete, max.message.bytes is 1000000 and must be 16777216: change its settings"
         with pytest.raises(TopicMismatch, match=wanted):
             await place.open()
+
+    async def test_snapshots_that_would_be_deleted_instead_of_compacted_are_refused(self, place: ClusterPlace) -> None:
+        await place.create(SNAPSHOTS, cleanup_policy="delete", max_message_bytes=str(MAX_BATCH_BYTES))
+        with pytest.raises(TopicMismatch, match="cleanup.policy is delete and must be compact: change its settings"):
+            await place.open()
+
+    async def test_holes_in_a_compacted_topic_are_read_over(self, place: ClusterPlace) -> None:
+        """A broker compacts in its own time; the marks of a stranger's transactions are holes that can be had at once."""
+        log = await place.open()
+        await log.append(SNAPSHOTS, 0, some(2))
+        stranger = AIOKafkaProducer(bootstrap_servers=place.address, transactional_id=place.prefix)
+        async with stranger:
+            for _ in range(2):
+                async with stranger.transaction():
+                    await stranger.send(place.prefix + SNAPSHOTS, b"theirs", b"key", partition=0)
+        while await log.bounds(SNAPSHOTS, 0) != (0, 6):  # the broker writes the marks in its own time
+            pass
+        assert [one.offset for one in await log.read(SNAPSHOTS, 0, 2)] == [2, 4]
+        assert [one.offset for one in await log.read(SNAPSHOTS, 0, 3, 1)] == [4]
+        assert not await log.read(SNAPSHOTS, 0, 5)
+        assert await log.append(SNAPSHOTS, 0, some(1)) == 6
+        assert [one.offset for one in await log.read(SNAPSHOTS, 0, 5)] == [6]
 
     async def test_replicated_needs_the_brokers_for_it(self, place: ClusterPlace) -> None:
         log = KafkaLog(place.settings(durability="replicated"))

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from events.topics import EVENTS
+from events.topics import EVENTS, SNAPSHOTS
 from services.kit import sqlite
 from services.kit.errors import AppendFailed, LogInUse, Refused
-from services.kit.log import Log
+from services.kit.log import Log, tombstone
 from services.kit.sqlite import SqliteLog, SqliteTail
 from services.kit.sqlite_file import Batch, Mark, slot_at
 from tests.contracts.log_contract import LogContract
@@ -147,6 +147,31 @@ class TestSqliteLog(LogContract):
         place.path.parent.write_text("a file where the folder should be")
         with pytest.raises(Refused, match="cannot be opened"):
             await place.open()
+
+    async def test_a_compacted_topic_does_not_grow_with_what_is_written(self, place: FilePlace) -> None:
+        log = await place.open()
+        for _ in range(5):
+            await log.append(SNAPSHOTS, 0, [a_record(str(number), key=f"run-{number % 100}") for number in range(5_000)])
+        stored = await log.read(SNAPSHOTS, 0, 0, 1_000)
+        assert len(stored) == 100
+        assert stored[-1].offset == 24_999
+        await log.append(SNAPSHOTS, 0, [tombstone(b"run-1", 0), a_record("last", key="run-2")])
+        await place.stop_all()
+        with contextlib.closing(sqlite3.connect(place.path)) as connection:
+            assert connection.execute("SELECT count(*) FROM records").fetchone() == (102,)
+        log = await place.open()
+        assert len(await log.read(SNAPSHOTS, 0, (await log.bounds(SNAPSHOTS, 0))[0])) == 99
+
+    async def test_a_log_from_before_a_topic_was_there_gets_it(self, place: FilePlace) -> None:
+        log = await place.open()
+        await log.append(EVENTS, 0, some(1))
+        await place.stop_all()
+        with contextlib.closing(sqlite3.connect(place.path)) as connection, connection:
+            connection.execute("DELETE FROM topics WHERE name = ?", (SNAPSHOTS,))
+        log = await place.open()
+        assert await log.append(SNAPSHOTS, 3, some(1)) == 0
+        assert await log.identity(SNAPSHOTS) != await log.identity(EVENTS)
+        assert len(await read_all(log)) == 1
 
     async def test_stopping_waits_for_what_was_handed_over(self, place: FilePlace) -> None:
         log = await place.open()
