@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 from rich.text import Text
 
 from events.acceptance import ENDS_A_RUN, Accepted
-from events.topics import COMMANDS, EVENTS
+from events.topics import COMMANDS, EVENTS, SNAPSHOTS
 from services.cli.options import OfLog, OfRows, settings
 from services.cli.printing import console, show, table
 from services.kit.exits import guarded
@@ -79,7 +79,7 @@ async def _topics(where: Settings) -> None:
 
     lines = table("topic", "identity", "partition", "first", "next", "records")
     async with open_log(where) as log:
-        for topic in (COMMANDS, EVENTS):
+        for topic in (COMMANDS, EVENTS, SNAPSHOTS):
             identity = await log.identity(topic)
             for partition in range(log.partitions(topic)):
                 first, end = await log.bounds(topic, partition)
