@@ -38,6 +38,7 @@ CREATE TABLE records (
 );
 CREATE TABLE marks (member_group TEXT, slot INTEGER, offset INTEGER NOT NULL, PRIMARY KEY (member_group, slot)) WITHOUT ROWID;
 """
+_IN_SPAN = "FROM records WHERE place >= :low AND place < :high"
 _TRIM = """
 DELETE FROM records WHERE place >= :low AND place < :high AND place NOT IN (
     SELECT max(place) FROM records WHERE place >= :low AND place < :high GROUP BY key
@@ -167,7 +168,7 @@ class LogFile:
                 if self._grown[batch.slot] > _GROWN:
                     span = _span(batch.slot)
                     self._connection.execute(_TRIM, span)
-                    (kept,) = self._connection.execute("SELECT count(*) FROM records WHERE place >= :low AND place < :high", span).fetchone()
+                    (kept,) = self._connection.execute(f"SELECT count(*) {_IN_SPAN}", span).fetchone()
                     self._grown[batch.slot] = min(0, _GROWN - kept)
 
     def _rows_of(self, batches: Sequence[Batch]) -> tuple[dict[int, int], dict[int, int], list[tuple[object, ...]]]:
@@ -227,7 +228,7 @@ class LogFile:
         span = _span(slot)
         self._grown[slot] = 0
         self._connection.execute(_TRIM, span)
-        (last,) = self._connection.execute("SELECT max(place) FROM records WHERE place >= :low AND place < :high", span).fetchone()
+        (last,) = self._connection.execute(f"SELECT max(place) {_IN_SPAN}", span).fetchone()
         if last is not None:
             self._connection.execute(_BURY, {**span, "high": last})
 

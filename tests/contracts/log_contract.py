@@ -232,7 +232,6 @@ class LogContract(GroupContract):
         for round_ in range(4):
             await log.append(SNAPSHOTS, 1, [Record(key, b"%d" % round_, (("ce_id", b"x"),), round_) for key in keys])
         await log.append(SNAPSHOTS, 1, [tombstone(b"run-2", 5)])
-        await place.compact(log, SNAPSHOTS, 1)
         await place.stop_all()
         log = await place.open()
         begin, end = await log.bounds(SNAPSHOTS, 1)

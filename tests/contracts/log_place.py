@@ -24,9 +24,6 @@ class Place(ABC):
     async def trim(self, log: Log, topic: str, partition: int, before: int) -> Log:
         """Lose the records below an offset; the log to go on with."""
 
-    async def compact(self, log: Log, topic: str, partition: int) -> None:
-        """Have a compacted topic compacted, where one can; a log that is opened again has done it."""
-
     @abstractmethod
     async def destroy(self) -> None:
         """Lose the topics. All logs are stopped."""
