@@ -6,7 +6,7 @@ in parts (`chat_parts`); with its end the answer becomes one row. Runs without a
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from events.delta import NodeDelta
 from events.envelope import Values, Words
 from events.node import OutputClosed, OutputReleased
 from events.run import RunStarted
-from projections.schema import Json, Row, Text, Whole, cursor_of, insert_new, mappings, metadata, parts_of, store
+from projections.schema import Json, Plain, Row, Text, Told, Whole, cursor_of, insert_new, mappings, metadata, parts_of, store
 
 QUESTION, ANSWER = 0, 1
 _INPUT = "AGENT_USER_INPUT"
@@ -72,7 +72,7 @@ class MessagePage:
     cursor: str | None
 
 
-Told = NodeDelta | OutputReleased | OutputClosed
+Shown = NodeDelta | OutputReleased | OutputClosed
 Said = list[list[Any]]
 
 
@@ -81,7 +81,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     insert_new(connection, chat_messages, [row for event in events for row in _started(event)])
     told: defaultdict[str, list[Accepted]] = defaultdict(list)
     for event in events:
-        if isinstance(event.envelope.data, Told) or event.meta.type in ENDS_A_RUN:
+        if isinstance(event.envelope.data, Shown) or event.meta.type in ENDS_A_RUN:
             told[event.meta.stream.removeprefix("run-")].append(event)
     open_answers = sa.select(chat_messages.c.run, chat_messages.c.position).where(
         chat_messages.c.run.in_(sorted(told)), chat_messages.c.part == ANSWER, chat_messages.c.status == "running"
@@ -208,3 +208,22 @@ def _message(row: Row, so_far: dict[str, Said]) -> Message:
         content, reasoning = shown(so_far[row["run"]])
     role: Literal["user", "assistant"] = "user" if row["part"] == QUESTION else "assistant"
     return Message(row["run"], role, row["subject"], content, reasoning, row["status"], row["time"])
+
+
+def _told() -> Callable[[Row], Iterable[Told]]:
+    """What was said in a running run, piece by piece, however the pieces share rows."""
+    run, number = "", 0
+
+    def tell(row: Row) -> Iterable[Told]:
+        nonlocal run, number
+        if row["run"] != run:
+            run, number = row["run"], 0
+        for said in row["said"]:
+            for piece in ([*said[:5], text] for text in said[5]) if said[0] == "delta" else [said]:
+                number += 1
+                yield (run, number), piece
+
+    return tell
+
+
+PLAIN: Mapping[str, Plain] = {"chat_parts": _told}

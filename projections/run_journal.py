@@ -4,7 +4,7 @@ In come all events of run streams. Neighbouring pieces of text of the same node 
 each piece's id, time and place; everything else is a row of its own. Out come the accepted events again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from events.acceptance import Accepted
 from events.catalogue import data_of
 from events.delta import NodeDelta
 from events.envelope import Envelope, Meta, Words
-from projections.schema import Json, Row, Text, Whole, mappings, metadata, upsert
+from projections.schema import Json, Plain, Row, Text, Told, Whole, mappings, metadata, upsert
 
 BLOCK = 256
 """The most pieces of text in one row."""
@@ -160,3 +160,23 @@ def events_of(rows: Iterable[Mapping[str, Any]]) -> Iterable[Accepted]:
         for position, (id_, time, offset, text) in enumerate(pieces, row["position"]):
             piece = data.model_copy(update={"text": Words(subject=data.text.subject, words=text)})
             yield Accepted(row["partition"], offset, position, Envelope(replace(meta, id=id_, time=time), piece))
+
+
+def _told() -> Callable[[Row], Iterable[Told]]:
+    """One event each, however pieces of text share rows."""
+
+    def tell(row: Row) -> Iterable[Told]:
+        common = [row[name] for name in _COMMON]
+        if row["block"] is None:
+            yield (row["run"], row["position"]), [row["id"], row["time"], row["offset"], "", *common]
+            return
+        block = row["block"]
+        pieces = zip(block["ids"], block["times"], block["offsets"], block["texts"], strict=True)
+        for position, piece in enumerate(pieces, row["position"]):
+            yield (row["run"], position), [*piece, *common]
+
+    return tell
+
+
+_COMMON = ("partition", "type", "version", "data_version", "source", "app", "actor", "claim", "cause", "command", "traceparent", "data")
+PLAIN: Mapping[str, Plain] = {"run_journal": _told}

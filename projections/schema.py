@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -16,6 +16,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 Row = dict[str, Any]
+Told = tuple[tuple[Any, ...], list[Any]]
+"""One thing that rows say: its key, and what it says (plain JSON values)."""
+Plain = Callable[[], Callable[[Row], Iterable[Told]]]
+"""Makes a reader of rows that come in the order of their key."""
 
 metadata = sa.MetaData(
     naming_convention={

@@ -16,7 +16,7 @@ _MARKS = {"good": "[green]✓[/]", "note": "[yellow]·[/]", "bad": "[red]✗[/]"
 
 def register(app: App) -> None:
     """Add the commands."""
-    group = Group("The house", sort_key=3)
+    group = Group("The house", sort_key=4)
     for command in (migrate, doctor):
         app.command(command, group=group)
     app.command(list_settings, name="settings", group=group)

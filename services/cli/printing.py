@@ -3,13 +3,20 @@
 Colours and moving things are for terminals; what is piped is plain text, one row a line.
 """
 
+import contextlib
+import time
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 _ENDLESS = 4000
+_LINE_S = 5.0
+Meter = Callable[[int, int], None]
+"""Called with what is done and what there is in all."""
 
 
 def console() -> Console:
@@ -33,3 +40,34 @@ def waiting(told: str) -> AbstractContextManager[Any]:
     """A moving line on the terminal's standard error while something takes its time."""
     terminal = Console(stderr=True)
     return terminal.status(told) if terminal.is_terminal else nullcontext()
+
+
+@contextlib.contextmanager
+def meter(told: str) -> Generator[Meter]:
+    """A progress bar on the terminal's standard error; a plain line every few seconds where nobody watches."""
+    terminal = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not terminal.is_terminal:
+        yield _plain_meter(terminal, told)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(show_speed=True),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=terminal, transient=True) as progress:
+        task = progress.add_task(told, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _plain_meter(out: Console, told: str) -> Meter:
+    due = time.monotonic() + _LINE_S
+
+    def tell(done: int, total: int) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + _LINE_S
+            out.print(f"{told}: {done:,} of {total:,} records")
+
+    return tell

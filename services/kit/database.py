@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import aiosqlite
 import sqlalchemy as sa
@@ -53,6 +54,21 @@ class Database:
             await connection.execution_options(writes=True, durable=durable)
             async with connection.begin():
                 yield connection
+
+    @contextlib.asynccontextmanager
+    async def begin_beside(self, file: Path, name: str) -> AsyncGenerator[AsyncConnection]:
+        """On SQLite: a transaction that will write, with another file to read under this name.
+
+        It holds nothing before its first statement: `BEGIN IMMEDIATE` would hold the other file too.
+        """
+        async with self._line, self.engine.connect() as connection:
+            driver: aiosqlite.Connection = (await connection.get_raw_connection()).driver_connection  # pyright: ignore[reportAssignmentType]
+            await driver.execute(f'ATTACH ? AS "{name}"', (str(file),))
+            try:
+                async with connection.begin():
+                    yield connection
+            finally:
+                await driver.execute(f'DETACH "{name}"')
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncGenerator[AsyncConnection]:

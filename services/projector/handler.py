@@ -5,7 +5,7 @@ In come records of one partition in log order. They are folded into accepted eve
 read stops the program; it is never skipped.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -13,21 +13,9 @@ import sqlalchemy as sa
 from events.acceptance import Acceptance, Accepted, Checkpoint
 from events.catalogue import Unknown
 from events.envelope import Damaged, StoredRecord
-from projections import apps, audit_events, bots, chat_messages, checkpoints, flows, node_runs, run_journal, runs
+from projections import checkpoints
 from services.kit.errors import ProzessError
-
-Apply = Callable[[sa.Connection, Sequence[Accepted]], None]
-
-READ_MODELS: tuple[Apply, ...] = (
-    apps.apply,
-    bots.apply,
-    flows.apply,
-    runs.apply,
-    run_journal.apply,
-    node_runs.apply,
-    chat_messages.apply,
-    audit_events.apply,
-)
+from services.projector.read_models import READ_MODELS, ReadModel
 
 
 class Poisoned(ProzessError):
@@ -56,6 +44,10 @@ class Folding:
         """The next record to fold."""
         return self._acceptance.offset
 
+    def checkpoint(self) -> Checkpoint:
+        """Where the fold stands."""
+        return self._acceptance.checkpoint()
+
     def fold(self, records: Sequence[StoredRecord]) -> Batch:
         """The next batch. Raises `Poisoned`."""
         events: list[Accepted] = []
@@ -74,8 +66,11 @@ class Folding:
         return batch
 
 
-def write(connection: sa.Connection, batch: Batch) -> None:
-    """The rows and the checkpoint of one batch, inside the caller's transaction. Raises `checkpoints.Fenced`."""
+def write(connection: sa.Connection, batch: Batch, models: Sequence[ReadModel] | None = None) -> None:
+    """The rows (of all read models, unless some are named) and the checkpoint of one batch, inside the caller's transaction.
+
+    Raises `checkpoints.Fenced`.
+    """
     checkpoints.advance(connection, batch.before, batch.after, {event.meta.stream for event in batch.events})
-    for apply in READ_MODELS:
-        apply(connection, batch.events)
+    for model in READ_MODELS if models is None else models:
+        model.apply(connection, batch.events)

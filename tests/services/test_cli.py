@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from events import delta, node, ownership, run
 from events.envelope import Fact, encode
 from events.topics import EVENTS, mint, partition_of, run_stream, slot_of_id
+from projections import runs
 from services.cli import build, main
 from services.cli.reading import follow
+from services.kit.database import Database
+from services.kit.rows import Rows
 from services.kit.settings import Settings, load, variable
 from services.kit.sqlite import SqliteLog
 from tests.support.samples import TIME, envelope, full, minimal, words
@@ -23,7 +27,21 @@ from tests.support.samples import TIME, envelope, full, minimal, words
 PARTITIONS = 4
 RUN = mint(TIME, 2500, 1)
 OTHER = mint(TIME, 2500, 2)
-COMMANDS = ("dev", "api", "processor", "projector", "topics", "runs", "tail", "replay", "migrate", "doctor", "settings")
+COMMANDS = (
+    "dev",
+    "api",
+    "processor",
+    "projector",
+    "topics",
+    "runs",
+    "tail",
+    "replay",
+    "rebuild",
+    "audit-consistency",
+    "migrate",
+    "doctor",
+    "settings",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -235,3 +253,49 @@ async def test_a_run_that_goes_on_is_followed_until_it_ends(tmp_path: Path):
     await log.stop()
 
     assert seen == [(1, "run.started"), (2, "node.delta"), (3, "node.delta"), (4, "output.closed"), (5, "run.completed")]
+
+
+async def rows_of(folder: Path) -> None:
+    """The rows of a small record, projected to its end."""
+    from tests.support.histories import History
+    from tests.support.projecting import append, following, projector_world
+
+    database = Database(f"sqlite:///{folder}/rows.sqlite")
+    await database.migrate()
+    async with projector_world(folder, database, PARTITIONS) as world:
+        history = History(0)
+        history.run(chat="c-1")
+        last = await append(world, history)
+        async with following(world):
+            await Rows(database).wait(0, last, 20)
+        async with database.begin() as connection:
+            await connection.execute(sa.update(runs.runs).values(status="wrong"))
+    await database.dispose()
+
+
+def test_rows_that_differ_from_the_log_are_told_and_made_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(rows_of(tmp_path))
+    data = ["--data", str(tmp_path)]
+    assert main(["audit-consistency", *data]) == 1
+    told = capsys.readouterr().out
+    assert "1 differ" in told
+    assert ": other status" in told
+    assert main(["rebuild", "runs", *data]) == 0
+    assert "Rebuilt runs from" in capsys.readouterr().out
+    assert main(["audit-consistency", "runs", *data]) == 0
+    assert "equal" in capsys.readouterr().out
+    assert main(["rebuild", "--all", *data]) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["rebuild"], "name the read models to rebuild, or say --all."),
+        (["rebuild", "runs", "--all"], "name the read models to rebuild, or say --all."),
+        (["rebuild", "people"], "there is no read model people; there are apps, "),
+        (["audit-consistency", "people"], "there is no read model people; there are apps, "),
+    ],
+)
+def test_a_rebuild_without_a_known_name_is_refused(asked: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(asked) == 2
+    assert told in capsys.readouterr().err

@@ -11,7 +11,8 @@ from projections import checkpoints, run_journal
 from projections.chat_messages import chat_parts, shown
 from projections.schema import mappings, metadata
 from services.kit.database import Database
-from services.projector.handler import READ_MODELS, Folding, write
+from services.projector.handler import Folding, write
+from services.projector.read_models import READ_MODELS
 from tests.support.histories import TOPIC, History
 
 PLACES = {"partition", "offset", "turn"}
@@ -32,8 +33,8 @@ async def project(database: Database, history: History, batch: int = 1000) -> No
 def apply_all(connection: sa.Connection, events: Sequence[Accepted], batch: int = 1000) -> None:
     """Hand the events to every read model, without a checkpoint."""
     for first in range(0, len(events), batch):
-        for apply in READ_MODELS:
-            apply(connection, events[first : first + batch])
+        for model in READ_MODELS:
+            model.apply(connection, events[first : first + batch])
 
 
 def contents(connection: sa.Connection, without: frozenset[str] = frozenset()) -> dict[str, list[Any]]:

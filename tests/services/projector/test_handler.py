@@ -10,6 +10,7 @@ from projections import checkpoints, runs
 from services.kit.database import Database
 from services.projector import handler
 from services.projector.handler import Folding, Poisoned, write
+from services.projector.read_models import ReadModel
 from tests.support.histories import TOPIC, History, run_events, started
 from tests.support.rows import all_rows, project
 from tests.support.samples import RUN
@@ -44,7 +45,7 @@ async def test_when_a_read_model_fails_nothing_is_written(database: Database, mo
 
     before = await all_rows(database)
     with monkeypatch.context() as patch:
-        patch.setattr(handler, "READ_MODELS", (*handler.READ_MODELS, fails))
+        patch.setattr(handler, "READ_MODELS", (*handler.READ_MODELS, ReadModel("broken", fails, ())))
         with pytest.raises(RuntimeError, match="broken"):
             await project(database, chats())
     assert await all_rows(database) == before
@@ -152,4 +153,4 @@ def test_every_read_model_is_asked() -> None:
     import projections
 
     files = {module.name for module in pkgutil.iter_modules(projections.__path__)} - {"schema", "checkpoints"}
-    assert {apply.__module__.removeprefix("projections.") for apply in handler.READ_MODELS} == files
+    assert {model.name for model in handler.READ_MODELS} == files
