@@ -29,7 +29,9 @@ def register(app: App) -> None:
 
 def rebuild(
     *names: _Names,
-    every: Annotated[bool, Parameter(name="--all", help="Every read model.", env_var="PROZESS_ALL", negative=(), show_default=False)] = False,
+    every: Annotated[
+        bool, Parameter(name="--all", help="Every read model.", env_var="PROZESS_ALL", negative=(), show_default=False)
+    ] = False,
     options: Everything | None = None,
 ) -> int:
     """Makes rows anew from the log, while everything goes on running.
