@@ -92,11 +92,21 @@ class RepositoryRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeRequest:
+    """Run a code: its function `main` with `inputs` by name. It may take `limit_ms`. The output `text` is what it returned, as JSON."""
+
+    app: str
+    source: str
+    inputs: dict[str, JsonValue]
+    limit_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoopRequest:
     """Ask for nothing: an effect that exists for `make bench` only."""
 
 
-Request = ModelRequest | RepositoryRequest | NoopRequest
+Request = ModelRequest | RepositoryRequest | CodeRequest | NoopRequest
 
 
 @dataclass(frozen=True, slots=True)

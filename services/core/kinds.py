@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from services.core.kind import Kind
 from services.core.nodes.chat_model import CHAT_MODEL
 from services.core.nodes.end import END
+from services.core.nodes.ifly_code import IFLY_CODE
 from services.core.nodes.message import MESSAGE
 from services.core.nodes.question_answer import QUESTION_ANSWER
 from services.core.nodes.spark_llm import SPARK_LLM
@@ -14,5 +15,17 @@ from services.core.nodes.wiki_prompt import WIKI_PROMPT
 from services.core.nodes.wiki_retrieve import WIKI_RETRIEVE
 
 KINDS: Mapping[str, Kind] = {
-    kind.name: kind for kind in (START, SPARK_LLM, CHAT_MODEL, MESSAGE, TEXT_JOINER, QUESTION_ANSWER, WIKI_RETRIEVE, WIKI_PROMPT, END)
+    kind.name: kind
+    for kind in (
+        START,
+        SPARK_LLM,
+        CHAT_MODEL,
+        MESSAGE,
+        TEXT_JOINER,
+        IFLY_CODE,
+        QUESTION_ANSWER,
+        WIKI_RETRIEVE,
+        WIKI_PROMPT,
+        END,
+    )
 }

@@ -116,6 +116,17 @@ class Settings(BaseSettings):
         description="`host/model` patterns to `never`, `prefill`, `prefix` or `vllm`, as JSON: how an attempt continues recorded text.",
     )
 
+    # Code of flows
+    code_sandbox: Literal["monty", "bubblewrap"] = Field(
+        "monty",
+        description="Where code of flows runs: `monty` (a small Python without files), or `bubblewrap` (CPython in namespaces).",
+    )
+    code_processes: int = Field(4, ge=1, le=256, description="Codes that one program runs at once; further ones wait.")
+    code_memory_mb: int = Field(128, ge=16, description="Memory of one code, in MiB.")
+    code_limit_s: float = Field(
+        60.0, gt=0, le=3600, description="The longest that one code may take, in seconds, whatever its node's timeout says."
+    )
+
     # Models of the assistant and the wiki
     local_base_url: str = Field("", description="OpenAI address of a small model of this house (Ollama, vLLM); empty: none.")
     local_model: str = Field("qwen3:4b", description="Model that is asked there.")

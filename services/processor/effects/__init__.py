@@ -9,14 +9,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.core.effects import ModelRequest, NoopRequest, Outcome, RepositoryRequest, Request
+from services.core.effects import CodeRequest, ModelRequest, NoopRequest, Outcome, RepositoryRequest, Request
 from services.kit.clock import Clock
 from services.kit.metrics import Metrics
 from services.kit.models.provider import Models
 from services.kit.retrieval.retrieval import Retrieval
+from services.kit.sandbox.sandbox import Sandbox
 from services.kit.secrets import Secrets
 from services.kit.settings import Settings
-from services.processor.effects import llm, noop, repository
+from services.processor.effects import code, llm, noop, repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class EffectWorld:
     metrics: Metrics
     models: Models
     retrieval: Retrieval
+    sandbox: Sandbox
 
 
 class Outside(Protocol):
@@ -49,6 +51,7 @@ Effect = Callable[[Any, EffectWorld], AsyncGenerator[Outcome, None]]
 EFFECTS: dict[type[Request], Effect] = {
     ModelRequest: llm.perform,
     RepositoryRequest: repository.perform,
+    CodeRequest: code.perform,
     NoopRequest: noop.perform,
 }
 
@@ -57,7 +60,9 @@ EFFECTS: dict[type[Request], Effect] = {
 async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
     """The effects' world for the life of a program; its connections are closed at the end. Raises `Refused` for bad settings."""
     models = Models(world.settings, world.clock)
+    sandbox = Sandbox(world.settings)
     try:
+        await sandbox.open()
         yield EffectWorld(
             settings=world.settings,
             secrets=world.secrets,
@@ -65,8 +70,10 @@ async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
             metrics=world.metrics,
             models=models,
             retrieval=Retrieval(world.settings),
+            sandbox=sandbox,
         )
     finally:
+        await sandbox.close()
         await models.aclose()
 
 
