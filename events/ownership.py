@@ -9,7 +9,7 @@ from events.envelope import Event
 
 
 class PartitionClaimed(Event):
-    """One processor took a partition. `commands` is the identity of the commands topic that its causes point into."""
+    """One processor took a partition: `owner` names the process. `commands` is the commands topic that its causes point into."""
 
     type: ClassVar[str] = "partition.claimed"
     id: str

@@ -1,6 +1,8 @@
 """New ids: runs and flows get numbers that carry their slot, everything else random text."""
 
+import os
 import secrets
+import socket
 import uuid
 
 from events.topics import mint
@@ -10,6 +12,11 @@ from services.kit.clock import Clock
 def new_id() -> str:
     """A random id (UUID, without dashes) for commands and claims."""
     return uuid.uuid4().hex  # noqa: TID251 (the one place where ids are made)
+
+
+def instance() -> str:
+    """This process among all: machine and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Minter:

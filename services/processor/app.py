@@ -16,7 +16,7 @@ from faust.types import TP
 from events import topics
 from events.envelope import Record, StoredRecord
 from services.kit.errors import NotMember, ProzessError, Unreachable
-from services.kit.kafka_broker import cluster_of
+from services.kit.kafka_broker import cluster_of, patiently
 from services.kit.kafka_group import confirm_in
 from services.kit.log import MAX_BATCH_BYTES, Assigned, Revoked
 from services.kit.world import World
@@ -24,6 +24,7 @@ from services.processor import loop
 from services.processor.handed import HandedCommands
 
 _CALL_S = 15.0
+_START_S = 30.0
 _STOP_S = 10.0
 _log = structlog.get_logger(__name__)
 
@@ -42,11 +43,11 @@ async def run(world: World, stop: asyncio.Event) -> None:
 
 
 class FaustEnded(ProzessError):
-    """Faust crashed. It cannot be started twice with safety in one process, so the process ends and is started again."""
+    """Faust crashed, and what is left of it does not end: a second one beside it would be no good member, so the program ends."""
 
 
 class FaustMember:
-    """A place in the processors' group, held by a Faust app in this loop."""
+    """A place in the processors' group, held by a Faust app in this loop. When the app crashes another one takes its place."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -62,7 +63,7 @@ class FaustMember:
     async def open(self) -> None:
         """Start the app; the first assignment comes through `changes`. Raises `Unreachable`."""
         await self._start()
-        self._watching = asyncio.create_task(self._watch(self._app), name="faust")
+        self._watching = asyncio.create_task(self._watch(), name="faust")
 
     async def leave(self) -> None:
         """Hand over at once."""
@@ -104,42 +105,54 @@ class FaustMember:
         app.on_partitions_revoked.connect(self._on_revoked)
         self._app = app
         try:
-            await app.start()
+            async with asyncio.timeout(_START_S):
+                await app.start()
         except Exception as wrong:
             await self._stop()
             raise Unreachable(f"Faust did not start: {wrong}") from wrong
 
-    async def _stop(self) -> None:
+    async def _stop(self) -> bool:
+        """End the app; whether it is gone."""
         app, self._app = self._app, None
         self._lose()
-        if app is not None:
-            stopping = asyncio.ensure_future(app.stop())
-            await asyncio.wait({stopping}, timeout=_STOP_S)
-            if not stopping.done():
-                _log.error("faust.does_not_end", seconds=_STOP_S)
+        if app is not None and not await ended(app, _STOP_S):
+            _log.error("faust.does_not_end", seconds=2 * _STOP_S)
+            self._changes.put_nowait(FaustEnded("Faust does not end; start this program again"))
+            return False
+        return True
 
-    async def _watch(self, app: Any) -> None:
-        await app.wait_until_stopped()
-        self._lose()
-        self._changes.put_nowait(FaustEnded(f"Faust crashed, start this program again: {app.crash_reason}"))
+    async def _watch(self) -> None:
+        """Replace the app whenever it crashes. What is left of a crashed one must be gone first, or it would stay a member."""
+        going = True
+        while going:
+            app = self._app
+            await app.wait_until_stopped()
+            _log.error("faust.crashed", reason=str(app.crash_reason))
+            going = await self._stop()
+            if going:
+                await patiently(None, self._start)
+                _log.warning("faust.replaced")
 
     async def _take(self, stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
             handed = self._handed.get(message.partition)
-            if handed is not None and message.generation_id == self._app.consumer_generation_id:
+            if handed is not None and stream.app is self._app and message.generation_id == stream.app.consumer_generation_id:
                 handed.offer(_stored(message), event.ack)
 
-    async def _on_assigned(self, _: Any, assigned: Any, **__: Any) -> None:
+    async def _on_assigned(self, app: Any, assigned: Any, **__: Any) -> None:
+        if app is not self._app:
+            return
         self._held = frozenset(place.partition for place in assigned if place.topic == self._topic)
+        self._handed = {partition: handed for partition, handed in self._handed.items() if partition in self._held}
         self._changes.put_nowait(Assigned(self._held))
 
-    async def _on_revoked(self, _: Any, __: Any, **___: Any) -> None:
-        self._lose()
+    async def _on_revoked(self, app: Any, __: Any, **___: Any) -> None:
+        if app is self._app:
+            self._lose()
 
     def _lose(self) -> None:
         held, self._held = self._held, None
-        self._handed.clear()
         if held is not None:
             self._changes.put_nowait(Revoked(held))
 
@@ -157,6 +170,21 @@ class FaustMember:
     def _check(self, partition: int) -> None:
         if self._held is None or partition not in self._held:
             raise NotMember(f"partition {partition} is not this processor's in group {self._group}")
+
+
+async def ended(app: Any, patience: float) -> bool:
+    """End an app; whether nothing of it is left. Its consumer lives in a thread, which would go on being a member."""
+    stopping = asyncio.ensure_future(app.stop())
+    await asyncio.wait({stopping}, timeout=patience)
+    if stopping.done() and stopping.exception() is not None:
+        _log.warning("faust.ended_badly", reason=str(stopping.exception()))
+    thread = getattr(getattr(app.consumer, "_thread", None), "_thread", None)
+    if thread is None or not thread.is_alive():
+        stopping.cancel()
+        return True
+    await asyncio.to_thread(thread.join, patience)
+    stopping.cancel()
+    return not thread.is_alive()
 
 
 def _app_of(world: World, group: str) -> Any:

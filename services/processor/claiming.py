@@ -67,10 +67,10 @@ class Overtaken(Exception):
     """Another claim came first."""
 
 
-def taking_over(fold: Acceptance, state: PartitionState, partition: int, claim: str, now: Callable[[], int]) -> Plan:
+def taking_over(fold: Acceptance, state: PartitionState, partition: int, claim: str, now: Callable[[], int], owner: str = SOURCE) -> Plan:
     """Fold to the end, have the group confirm, claim, fold on until the claim is read. Returns where the commands go on.
 
-    `fold` and `state` are filled. Raises `Overtaken` (begin again) and `Poisoned`.
+    `fold` and `state` are filled. `owner` is the process, by name. Raises `Overtaken` (begin again) and `Poisoned`.
     """
     commands: str = yield Identity(topics.COMMANDS)
     bounds: tuple[int, int] = yield Bounds(topics.EVENTS)
@@ -78,7 +78,7 @@ def taking_over(fold: Acceptance, state: PartitionState, partition: int, claim: 
         raise Poisoned(f"the processor stops: {topics.EVENTS}, partition {partition} begins at offset {bounds[0]}, what was before is lost")
     yield from _folding(fold, state, partition)
     yield Confirm()
-    yield Write(_claim(partition, claim, fold.claim, commands, now()))
+    yield Write(_claim(partition, claim, fold.claim, commands, now(), owner))
     yield from _folding(fold, state, partition)
     if fold.claim != claim:
         raise Overtaken(f"claim {fold.claim} counts, ours does not")
@@ -140,7 +140,7 @@ def _folding(fold: Acceptance, state: PartitionState, partition: int) -> Generat
                 state.apply(accepted.meta, accepted.envelope.data)
 
 
-def _claim(partition: int, claim: str, after: str, commands: str, time: int) -> Record:
+def _claim(partition: int, claim: str, after: str, commands: str, time: int, owner: str) -> Record:
     meta = Meta(
         id=claim,
         type=PartitionClaimed.type,
@@ -150,7 +150,7 @@ def _claim(partition: int, claim: str, after: str, commands: str, time: int) -> 
         source=SOURCE,
         claim=claim,
     )
-    return encode(Envelope(meta, PartitionClaimed(id=claim, after=after, owner=SOURCE, commands=commands)))
+    return encode(Envelope(meta, PartitionClaimed(id=claim, after=after, owner=owner, commands=commands)))
 
 
 def _id(partition: int, stored: StoredRecord) -> str:

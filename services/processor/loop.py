@@ -1,11 +1,11 @@
 """The plain host: one task for each partition that the group gives us. What the embedded log needs, and enough for any log.
 
-In come assignments and revocations; each partition's owner runs until it is taken away or the program stops.
+In come assignments and revocations; each partition's owner runs until it is given to another member or the program stops.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 import structlog
 
@@ -19,6 +19,10 @@ from services.processor.effects import effect_world
 from services.processor.owner import Tools, own
 
 GROUP = "prozess-processor"
+REBALANCE_S = 30.0
+"""So long a rebalance may take before what is owned is given up."""
+AGAIN_S = 1.0
+"""The pause before a partition is taken again that the group says is ours, and whose owner was told otherwise."""
 _log = structlog.get_logger(__name__)
 
 
@@ -50,37 +54,75 @@ async def serve(world: World, member: Membership, commands: Callable[[int], Comm
 
 
 async def _serve(world: World, tools: Tools, member: Membership, commands: Callable[[int], Commands], stop: asyncio.Event) -> None:
-    owners: dict[int, asyncio.Task[None]] = {}
+    share = _Share(lambda partition, pause: _own(world, tools, member, partition, commands, pause))
     changes = member.changes()
     stopping = asyncio.ensure_future(stop.wait())
     changing = asyncio.ensure_future(anext(changes))
     try:
         while not stop.is_set():
-            await asyncio.wait({stopping, changing, *owners.values()}, return_when=asyncio.FIRST_COMPLETED)
-            gone = [partition for partition, task in owners.items() if task.done()]
-            await _end([owners.pop(partition) for partition in gone])
+            await asyncio.wait({stopping, changing, *share.tasks}, timeout=share.patience(), return_when=asyncio.FIRST_COMPLETED)
             if changing.done():
-                change = changing.result()
+                share.hear(changing.result())
                 changing = asyncio.ensure_future(anext(changes))
-                if isinstance(change, Assigned):
-                    for partition in change.partitions - owners.keys():
-                        owners[partition] = asyncio.create_task(
-                            _own(world, tools, member, partition, commands(partition)), name=f"owner {partition}"
-                        )
-                else:
-                    await _end([owners.pop(partition) for partition in change.partitions if partition in owners])
+            await _end(share.settle())
     finally:
         stopping.cancel()
         changing.cancel()
         await asyncio.gather(stopping, changing, return_exceptions=True)
-        await _end([*owners.values()])
+        await _end(share.tasks)
 
 
-async def _own(world: World, tools: Tools, member: Membership, partition: int, commands: Commands) -> None:
+class _Share:
+    """The partitions of this processor and their owners.
+
+    A rebalance takes everything and gives most of it back: until it is over, or has taken too long, the owners go on as they
+    were (law 3 allows it: what they write counts only while their claim is the newest), so that no answer stands still.
+    """
+
+    def __init__(self, start: Callable[[int, float], Coroutine[Any, Any, None]]) -> None:
+        self._start = start
+        self._owners: dict[int, asyncio.Task[None]] = {}
+        self._held = frozenset[int]()
+        self._doubt: float | None = None
+        self._clock = asyncio.get_running_loop().time
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The owners."""
+        return list(self._owners.values())
+
+    def patience(self) -> float | None:
+        """How long to wait for news, None for ever."""
+        return None if self._doubt is None else max(0.0, self._doubt - self._clock())
+
+    def hear(self, change: Assigned | Revoked) -> None:
+        """The group's word."""
+        if isinstance(change, Assigned):
+            self._held, self._doubt = change.partitions, None
+        elif self._doubt is None:
+            self._doubt = self._clock() + REBALANCE_S
+
+    def settle(self) -> list[asyncio.Task[None]]:
+        """Begin what is to be owned; the tasks that have ended, or are to end. Who ended unasked begins again, not at once."""
+        if self._doubt is not None and self._clock() >= self._doubt:
+            self._held, self._doubt = frozenset[int](), None
+        gone = {partition: self._owners.pop(partition) for partition, task in list(self._owners.items()) if task.done()}
+        if self._doubt is None:
+            gone |= {partition: self._owners.pop(partition) for partition in self._owners.keys() - self._held}
+            for partition in sorted(self._held - self._owners.keys()):
+                work = self._start(partition, AGAIN_S if partition in gone else 0)
+                self._owners[partition] = asyncio.create_task(work, name=f"owner {partition}")
+        return list(gone.values())
+
+
+async def _own(world: World, tools: Tools, member: Membership, partition: int, commands: Callable[[int], Commands], pause: float) -> None:
+    if pause:
+        await asyncio.sleep(pause)
+    coming = commands(partition)
     try:
-        await own(world, tools, partition, commands, lambda: member.confirm(partition))
+        await own(world, tools, partition, coming, lambda: member.confirm(partition))
     finally:
-        await commands.close()
+        await coming.close()
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -16,10 +16,11 @@ from events.acceptance import Acceptance, Checkpoint
 from events.envelope import StoredRecord
 from services.kit.blobs import unpack
 from services.kit.errors import AppendFailed, HistoryLost, Unreachable
-from services.kit.ids import new_id
+from services.kit.ids import instance, new_id
 from services.kit.log import Appender
 from services.kit.world import World
 from services.processor.claiming import Ask, Bounds, Confirm, Identity, Overtaken, Read, Write, taking_over
+from services.processor.deciding import SOURCE
 from services.processor.reading import naming
 from services.processor.state import PartitionState
 
@@ -67,7 +68,7 @@ async def take_over(world: World, partition: int, confirm: Confirmation) -> Owne
 async def _take_over(world: World, partition: int, confirm: Confirmation) -> Ownership:
     fold = Acceptance(Checkpoint(await world.log.identity(topics.EVENTS), partition))
     state, claim = PartitionState(), new_id()
-    plan = taking_over(fold, state, partition, claim, world.clock.now)
+    plan = taking_over(fold, state, partition, claim, world.clock.now, f"{SOURCE} {instance()}")
     appender: Appender | None = None
     answer: Any = None
     try:

@@ -2,14 +2,16 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from events import topics
+from events.delta import NodeDelta
 from events.envelope import Envelope, Meta
 from events.ownership import PartitionClaimed
 from infra.kafka.broker import LocalBroker
@@ -19,11 +21,12 @@ from services.kit.world import World
 from services.processor import app
 from services.processor.app import FaustEnded, FaustMember
 from tests.support.broker import delete_topics
-from tests.support.documents import plain_flow
-from tests.support.processors import append_events, define, post, start, start_run, wish
-from tests.support.record import accepted, check_positions, ended, types, until
+from tests.support.documents import model_flow, plain_flow
+from tests.support.processors import Gate, Script, append_events, define, post, start, start_run, wish
+from tests.support.record import accepted, check_positions, ended, happened, shown_text, types, until
 from tests.support.worlds import embedded_world
 
+Play = Callable[[Script], Script]
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 
@@ -66,6 +69,18 @@ async def run_to_its_end(world: World, definition: str) -> None:
     await until(world, "end of the run", ended(run), seconds=40)
 
 
+async def claimed_anew(world: World) -> None:
+    """Wait until one of the two partitions has a second claim; nobody knows which."""
+    looks = [
+        asyncio.create_task(until(world, "new claim", lambda told: types(told).count("partition.claimed") >= 2 or None, partition, 40))
+        for partition in range(2)
+    ]
+    await asyncio.wait(looks, return_when=asyncio.FIRST_COMPLETED)
+    for look in looks:
+        look.cancel()
+    await asyncio.gather(*looks, return_exceptions=True)
+
+
 async def test_commands_are_decided_once_by_whoever_comes(kafka_world: World) -> None:
     definition = await define(kafka_world, plain_flow())
     early = await start(kafka_world, definition)
@@ -98,7 +113,7 @@ async def test_a_second_processor_takes_its_share_and_gives_it_back(kafka_world:
     async with processor(kafka_world):
         await run_to_its_end(kafka_world, definition)
         async with processor(kafka_world):
-            await until(kafka_world, "new claim", lambda history: types(history).count("partition.claimed") >= 2 or None)
+            await claimed_anew(kafka_world)
             await run_to_its_end(kafka_world, definition)
         await run_to_its_end(kafka_world, definition)
     history = await accepted(kafka_world)
@@ -120,22 +135,66 @@ async def test_an_owner_that_was_overtaken_begins_again_where_the_log_says(kafka
     assert [claim.after for claim in claims if isinstance(claim, PartitionClaimed)][-1] == "stranger"
 
 
-async def test_a_crash_of_faust_ends_the_processor_with_its_reason(kafka_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    members: list[FaustMember] = []
+@pytest.fixture
+def members(monkeypatch: pytest.MonkeyPatch) -> list[FaustMember]:
+    """Those that are opened in this test."""
+    found: list[FaustMember] = []
     opened = FaustMember.open
 
     async def open_and_tell(self: FaustMember) -> None:
-        members.append(self)
+        found.append(self)
         await opened(self)
 
     monkeypatch.setattr(FaustMember, "open", open_and_tell)
-    monkeypatch.setattr(app, "_STOP_S", 2.0)
-    definition = await define(kafka_world, plain_flow())
+    return found
+
+
+async def _crash(app: Any) -> None:
+    await app.crash(RuntimeError("for the test"))
+
+
+async def _crash_in_its_thread(app: Any) -> None:
+    thread = app.consumer._thread
+    crashing = asyncio.run_coroutine_threadsafe(thread.crash(RuntimeError("for the test")), thread.thread_loop)
+    await asyncio.wrap_future(crashing)
+
+
+@pytest.mark.parametrize("crash", [_crash, _crash_in_its_thread])
+async def test_a_faust_that_crashed_is_replaced_and_an_answer_goes_on_as_it_was(
+    kafka_world: World, members: list[FaustMember], play: Play, crash: Callable[[Any], Awaitable[None]]
+) -> None:
+    gate = Gate(open_=1)
+    script = play(Script("one ", "two", pace=gate))
+    definition = await define(kafka_world, model_flow())
+    async with processor(kafka_world):
+        run = await start(kafka_world, definition)
+        await until(kafka_world, "first word", happened(NodeDelta, run), seconds=40)
+        (member,) = members
+        crashed = member._app
+        await crash(crashed)
+        await run_to_its_end(kafka_world, await define(kafka_world, plain_flow()))
+        assert member._app is not crashed
+        gate.let(100)
+        assert shown_text(await until(kafka_world, "end of the run", ended(run), seconds=40)) == "[one two]"
+    assert len(script.calls) == 1
+    check_positions(await accepted(kafka_world))
+
+
+async def test_a_faust_that_does_not_end_ends_the_processor(
+    kafka_world: World, members: list[FaustMember], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_app: Any, _patience: float) -> bool:
+        return False
+
+    real = app.ended
     running = asyncio.create_task(app.run(kafka_world, asyncio.Event()))
-    await run_to_its_end(kafka_world, definition)
-    await members[0]._app.crash(RuntimeError("for the test"))
-    with pytest.raises(FaustEnded, match="start this program again: for the test"):
+    await run_to_its_end(kafka_world, await define(kafka_world, plain_flow()))
+    faust = members[0]._app
+    monkeypatch.setattr(app, "ended", never)
+    await faust.crash(RuntimeError("for the test"))
+    with pytest.raises(FaustEnded, match="start this program again"):
         await running
+    assert await real(faust, 10.0)
 
 
 async def test_a_broker_that_comes_back_finds_the_processor_waiting(own_kafka: LocalBroker, tmp_path: Path) -> None:
