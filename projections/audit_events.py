@@ -1,7 +1,7 @@
 """Who did what, when? One row for every accepted event of every stream, pieces of text left out.
 
-Events of the control plane and refusals keep their data (without definitions and without hashes of secrets); events of
-runs are found by run and position in the journal.
+Events of the control plane, refusals and questions to people keep their data (without definitions and without hashes of
+secrets); other events of runs are found by run and position in the journal.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from events.acceptance import Accepted
 from events.app import AppRegistered
 from events.delta import NodeDelta
+from events.question import QuestionAnswered, QuestionAsked, QuestionExpired
 from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunStarted
 from projections.schema import Json, Row, Text, Whole, cursor_of, insert_new, mappings, metadata, parts_of
@@ -50,7 +51,7 @@ audit_events = sa.Table(
 class AuditEvent:
     """One accepted event. `time` is in milliseconds; `subject` is the person a run is for; absent things are empty.
 
-    `stream` and `position` name the event for ever. `data` is None for events of runs: see the run's journal.
+    `stream` and `position` name the event for ever. `data` is None for most events of runs: see the run's journal.
     """
 
     partition: int
@@ -123,7 +124,7 @@ def _named(event: Accepted, category: str) -> str:
 def _row(event: Accepted, about: dict[str, Row]) -> Row:
     meta, data = event.meta, event.envelope.data
     kept, known = None, about.get(meta.stream.removeprefix("run-"), {})
-    if not meta.stream.startswith("run-"):
+    if not meta.stream.startswith("run-") or isinstance(data, QuestionAsked | QuestionAnswered | QuestionExpired):
         hidden: Any = {"keys": {"__all__": {"secret_hash", "secret_ref"}}} if isinstance(data, AppRegistered) else {"document"}
         kept = data.model_dump(mode="json", exclude=hidden)
     return {

@@ -1,6 +1,7 @@
 """Which runs were there, and how did they end? One row a run.
 
-In come the events that begin and end a run; all others are ignored. The words of the run are in its journal.
+In come the events that begin and end a run, and questions to people, during which it waits; all others are ignored. The
+words of the run are in its journal.
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.acceptance import Accepted
+from events.question import QuestionAnswered, QuestionAsked
 from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut
 from projections.schema import Json, Row, Text, Whole, cursor_of, mappings, merge, metadata, parts_of, store
 
-Status = Literal["running", "completed", "failed", "timed_out", "cancelled"]
+Status = Literal["running", "waiting", "completed", "failed", "timed_out", "cancelled"]
 
 runs = sa.Table(
     "runs",
@@ -51,7 +53,7 @@ runs = sa.Table(
 class Run:
     """One run. `uid` is a Protected value as stored ({"subject", "words"}); times are in milliseconds.
 
-    `position` and `offset` are those of the newest event shown here: the start's, later the end's. `code`, `message` and
+    `position` and `offset` are those of the newest event shown here: the start's, later a question's or the end's. `code`, `message` and
     `node` say why a run ended badly; `usage` is {"input_tokens", "output_tokens", "total_tokens"} once it ended.
     """
 
@@ -104,7 +106,7 @@ _TERMS = set(RunStarted.model_fields) & set(runs.c.keys())
 
 
 def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
-    """Rows of the runs that began or ended."""
+    """Rows of the runs that began, waited or ended."""
     changes: dict[str, Row] = {}
     for event in events:
         change = _change(event)
@@ -120,6 +122,8 @@ def _change(event: Accepted) -> Row | None:
     if isinstance(data, RunStarted):
         said = data.model_dump(include=_TERMS)
         return {**said, "status": "running", "started": event.meta.time}
+    if isinstance(data, QuestionAsked | QuestionAnswered):
+        return {"status": "waiting" if isinstance(data, QuestionAsked) else "running"}
     if isinstance(data, RunCompleted):
         return {"status": "completed", "finished": event.meta.time, "code": 0, "usage": data.usage.model_dump()}
     if isinstance(data, RunFailed | RunTimedOut | RunCancelled):

@@ -24,11 +24,11 @@ _TYPES: dict[str, AnswerType] = {"resume": "resume", "ignore": "ignore", "abort"
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An answer that was taken: the run's terms, the question's number, the position of the answer, what was read before."""
+    """An answer that was taken: the run's terms, the question's number, the event of the answer, what was read before."""
 
     terms: RunStarted
     question: int
-    position: int
+    accepted: Accepted
     before: Sequence[Accepted]
 
 
@@ -51,4 +51,4 @@ async def answer_question(
     )
     slot = slot_of_id(terms.run)
     accepted = await api.commander.submit(wish, stream=run_stream(terms.run), slot=slot, app=caller.app, actor=caller.app)
-    return Answered(terms, wish.question, accepted.position, before)
+    return Answered(terms, wish.question, accepted, before)

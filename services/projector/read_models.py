@@ -12,7 +12,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from events.acceptance import Accepted
-from projections import apps, audit_events, bots, chat_messages, flows, node_runs, run_journal, runs
+from projections import apps, audit_events, bots, chat_messages, flows, node_runs, questions, run_journal, runs
 from projections.schema import Plain
 
 Apply = Callable[[sa.Connection, Sequence[Accepted]], None]
@@ -44,6 +44,7 @@ READ_MODELS: tuple[ReadModel, ...] = tuple(
         runs,
         run_journal,
         node_runs,
+        questions,
         chat_messages,
         audit_events,
     )

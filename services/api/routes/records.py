@@ -1,4 +1,4 @@
-"""What is on record beside runs: the messages of a chat, the audit trail, the table of errors.
+"""What is on record beside runs: messages and open questions of a chat, the audit trail, the table of errors.
 
 In come filters and cursors; out go pages. Only the caller's own things; others do not exist.
 """
@@ -9,13 +9,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from projections import audit_events, chat_messages
+from events.topics import EVENTS, slot_of_name
+from projections import audit_events, chat_messages, questions
 from projections.audit_events import AuditFilter
 from projections.schema import BadCursor
-from services.api.api import TheApi, TheCaller
+from services.api.api import TheApi, TheCaller, bounded
 from services.api.errors import TABLE
 from services.api.problems import BadRequest, Json, Missing
-from services.api.routes.runs import Cursor, Limit, Since, Until
+from services.api.routes.runs import Cursor, Limit, Since, Until, shown_question
 from services.api.subjects import subject_of
 
 router = APIRouter(prefix="/v1", tags=["records"])
@@ -41,6 +42,17 @@ async def messages(
         for one in page.messages
     ]
     return Json({"messages": said, "cursor": page.cursor})
+
+
+@router.get("/chats/{chat_id:path}/pending")
+async def pending(chat_id: Annotated[str, Path(max_length=128)], api: TheApi, caller: TheCaller) -> Response:
+    """The questions of a chat that wait for an answer now, newest first; `event_id` is what `resume` takes."""
+    partition = api.tails.partition(slot_of_name("chat", caller.app, chat_id))
+    _, end = await bounded(api, api.world.log.bounds(EVENTS, partition))
+    await api.rows.wait(partition, end - 1, api.world.settings.write_wait_s)
+    async with api.world.database.connect() as connection:
+        found = await questions.pending(connection, caller.app, chat_id, api.world.clock.now())
+    return Json({"chat_id": chat_id, "pending": [shown_question(one) for one in found]})
 
 
 @router.get("/audit/events")

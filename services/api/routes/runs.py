@@ -7,13 +7,15 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from events.commands import CancelRun
 from events.topics import run_stream, slot_of_id
-from projections import node_runs, runs
+from projections import node_runs, questions, runs
 from projections.runs import Run, RunFilter
 from projections.schema import BadCursor
+from services.api.answering import answer_question
 from services.api.api import Api, StrictRoute, TheApi, TheCaller
 from services.api.dialects import agent, assistant, astron, deepwiki, native, openai
 from services.api.follow import Follower
@@ -49,6 +51,14 @@ _Accept = Annotated[str, Header(alias="Accept")]
 _From = Annotated[int | None, Query(alias="from", ge=0, lt=1 << 53, description="A byte of the text in UTF-8, from 0.")]
 
 
+class Reply(BaseModel):
+    """An answer. `question` is the number of the one that is meant; without it, the newest of the run."""
+
+    event_type: Literal["resume", "ignore", "abort"] = "resume"
+    content: str = Field("", description="Free text, or the name of an option.")
+    question: int | None = Field(None, ge=1, lt=1 << 31)
+
+
 @router.get("/runs")
 async def listing(
     api: TheApi,
@@ -79,7 +89,25 @@ async def one(event_id: str, api: TheApi, caller: TheCaller, min_position: MinPo
     run = await _mine(api, caller, event_id, min_position)
     async with api.world.database.connect() as connection:
         nodes = await node_runs.of_run(connection, run.run)
-    return Json({**_run(run), "nodes": [_node(node) for node in nodes]}, headers={EVENT_ID: run.run})
+        asked = await questions.of_run(connection, run.run)
+    waits = next((shown_question(one) for one in asked if one.status == "open"), None)
+    said = {"waiting_for": waits, "questions": [shown_question(one) for one in asked], "nodes": [_node(node) for node in nodes]}
+    return Json({**_run(run), **said}, headers={EVENT_ID: run.run})
+
+
+@router.post("/runs/{event_id}/answer")
+async def answer_(event_id: str, body: Reply, api: TheApi, caller: TheCaller) -> Response:
+    """Answer the question that the run waits with. 409: it waits for nothing, or has its answer already."""
+    run = await _mine(api, caller, event_id, 0)
+    follower = await opened(api, run.run)
+    try:
+        answered = await answer_question(api, caller, follower, body.event_type, body.content, body.question)
+    finally:
+        follower.close()
+    accepted = answered.accepted
+    await api.rows.wait(accepted.partition, accepted.offset, api.world.settings.write_wait_s)
+    said = {"event_id": run.run, "question": answered.question, "status": "answered", "position": accepted.position}
+    return Json(said, headers={EVENT_ID: run.run})
 
 
 @router.get("/runs/{event_id}/events")
@@ -239,6 +267,12 @@ def _run(row: Run) -> dict[str, Any]:
         "started": row.started,
         "finished": row.finished,
     }
+
+
+def shown_question(row: questions.Question) -> dict[str, Any]:
+    """A question as the native routes show it."""
+    hidden = {"run", "app", "chat", "path", "position"}
+    return {"event_id": row.run, **{name: _open(value) for name, value in asdict(row).items() if name not in hidden}}
 
 
 def _node(row: node_runs.NodeRun) -> dict[str, Any]:
