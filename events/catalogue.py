@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import pydantic
 from pydantic_core import from_json
 
-from events import app, bot, commands, delta, flow, node, ownership, question, refusal, run
+from events import app, bot, commands, delta, file, flow, node, ownership, question, refusal, run
 from events.envelope import Command, Damaged, Envelope, Event, Fact, Meta, Record, meta_of
 from events.upcasters import upcast
 
@@ -50,6 +50,7 @@ EVENTS: tuple[type[Event], ...] = (
     app.AppRegistered,
     bot.BotConfigured,
     bot.BotRemoved,
+    file.FileStored,
     refusal.CommandRefused,
     refusal.CommandRepeated,
 )
@@ -65,6 +66,7 @@ COMMANDS: tuple[type[Command], ...] = (
     commands.CompareFlow,
     commands.DeleteFlow,
     commands.RegisterApp,
+    commands.StoreFile,
     commands.CreateBot,
     commands.ReviseBot,
     commands.RemoveBot,

@@ -8,6 +8,7 @@ from typing import ClassVar
 from events.app import AppTerms
 from events.bot import BotTerms
 from events.envelope import Command, Words
+from events.file import FileTerms
 from events.flow import Document
 from events.question import AnswerType
 from events.run import RunTerms
@@ -111,6 +112,12 @@ class DeleteFlow(Command):
     type: ClassVar[str] = "flow.delete"
     flow: str
     app: str
+
+
+class StoreFile(FileTerms, Command):
+    """Put on record that a file was handed in; it is in the store already."""
+
+    type: ClassVar[str] = "file.store"
 
 
 class CreateBot(BotTerms, Command):

@@ -38,6 +38,11 @@ def bot_stream(bot: str) -> str:
     return f"bot-{bot}"
 
 
+def file_stream(file: str) -> str:
+    """The stream of a file."""
+    return f"file-{file}"
+
+
 def refusals_stream(app: str) -> str:
     return f"refusals-{app}"
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.api.api import Api
-from services.api.middleware import BodyLimit, Guard, Measured, Methods, Paths
+from services.api.middleware import BodyLimit, Guard, Measured, Methods, Paths, UploadLimit
 from services.api.problems import Native, Refusal, path_of
 from services.api.routes import (
     agent,
@@ -30,10 +30,12 @@ from services.api.routes import (
     records,
     runs,
     sockets,
+    uploads,
     wiki,
 )
 from services.kit.errors import ProzessError, Refused
 from services.kit.serving import listen, serve
+from services.kit.settings import Settings
 from services.kit.world import World
 
 _HEADERS = (
@@ -50,6 +52,30 @@ _EXPOSED = ("X-Event-Id", "Deprecation", "Link", "Retry-After")
 _FORESEEN = (Refusal, RequestValidationError, Native, ProzessError, OSError, SQLAlchemyError)
 
 
+_PARTS = (
+    agent,
+    assistant,
+    bots,
+    chat,
+    comparing,
+    doors,
+    flows,
+    openai,
+    protocol,
+    publishing,
+    runs,
+    records,
+    health,
+    sockets,
+    uploads,
+    wiki,
+)
+
+
+def _upload_bytes(settings: Settings) -> int:
+    return settings.file_max_bytes * settings.files_at_once + 1024 * 1024
+
+
 def create_app(world: World) -> FastAPI:
     """The application on this world."""
     api = Api.of(world)
@@ -62,7 +88,24 @@ def create_app(world: World) -> FastAPI:
         responses={500: {"description": "Internal error"}, 503: {"description": "Not now: the log or the rows do not answer in time"}},
     )
     app.state.api = api
-    for part in (agent, assistant, bots, chat, comparing, doors, flows, openai, protocol, publishing, runs, records, health, sockets, wiki):
+    for part in (
+        agent,
+        assistant,
+        bots,
+        chat,
+        comparing,
+        doors,
+        flows,
+        openai,
+        protocol,
+        publishing,
+        runs,
+        records,
+        health,
+        sockets,
+        uploads,
+        wiki,
+    ):
         app.include_router(part.router)
 
     async def render(request: Request, wrong: Exception) -> Response:
@@ -72,6 +115,7 @@ def create_app(world: World) -> FastAPI:
         app.add_exception_handler(kind, render)
     app.add_middleware(Guard, problems=api.problems)
     app.add_middleware(BodyLimit, problems=api.problems, limit=world.settings.max_body_bytes)
+    app.add_middleware(UploadLimit, problems=api.problems, limit=_upload_bytes(world.settings))
     app.add_middleware(Methods)
     if world.settings.cors_origins:
         app.add_middleware(

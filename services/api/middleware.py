@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.problems import Problems
-from services.api.surfaces import current, surface_of
+from services.api.surfaces import CURRENT, current, surface_of
 from services.kit import logs
 from services.kit.metrics import Metrics
 
@@ -27,6 +27,8 @@ _LISTENING = {"version": "3.0", "spec_version": "2.3"}
 """The ASGI version in which streams end because they hear that the client is gone."""
 _BODY_S = 60
 """How long a body may take to arrive, in seconds."""
+_UPLOAD_S = 600
+_UPLOADS = frozenset({CURRENT + "/upload_file", CURRENT + "/upload_files"})
 
 
 class Paths:
@@ -129,8 +131,8 @@ class Methods:
         await self._app(scope, receive, allow)
 
 
-class BodyLimit:
-    """A body over the limit gets its surface's answer instead of a route."""
+class UploadLimit:
+    """Uploads stream past the body's limit, up to their own; one that is larger or too slow gets its surface's answer."""
 
     def __init__(self, app: ASGIApp, problems: Problems, limit: int) -> None:
         self._app = app
@@ -138,7 +140,53 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+        if not is_upload(scope):
+            await self._app(scope, receive, send)
+            return
+        taken, late = 0, False
+        end = asyncio.get_running_loop().time() + _UPLOAD_S
+
+        async def counted() -> Message:
+            nonlocal taken, late
+            try:
+                async with asyncio.timeout_at(end):
+                    message = await receive()
+            except TimeoutError:
+                late = True
+                return {"type": "http.disconnect"}
+            taken += len(message.get("body", b""))
+            return message if taken <= self._limit else {"type": "http.disconnect"}
+
+        answered = False
+
+        async def instead(message: Message) -> None:
+            nonlocal answered
+            if not late and taken <= self._limit:
+                await send(message)
+            elif not answered:
+                answered = True
+                path = scope["path"]
+                answer = self._problems.too_slow(path, _UPLOAD_S) if late else self._problems.too_large(path, self._limit)
+                await answer(scope, receive, send)
+
+        await self._app(scope, counted, instead)
+
+
+def is_upload(scope: Scope) -> bool:
+    """Whether a request hands files in."""
+    return scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in _UPLOADS
+
+
+class BodyLimit:
+    """A body over the limit gets its surface's answer instead of a route. Uploads have a limit of their own."""
+
+    def __init__(self, app: ASGIApp, problems: Problems, limit: int) -> None:
+        self._app = app
+        self._problems = problems
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"} or is_upload(scope):
             await self._app(scope, receive, send)
             return
         body, rest = bytearray(), True

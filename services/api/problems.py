@@ -19,7 +19,7 @@ from services.api.surfaces import CURRENT, Surface, surface_of
 from services.api.wrong import PARAM_ERROR, Fault, Voice, Wrong
 from services.kit.clock import Clock
 from services.kit.database import is_gone
-from services.kit.errors import AppendFailed, HistoryLost, NotReady, TooLarge, Unreachable
+from services.kit.errors import AppendFailed, FileGone, HistoryLost, NotReady, TooLarge, Unreachable
 from services.kit.ids import new_id
 
 _GENERIC = (
@@ -151,6 +151,8 @@ def wrong_of(path: str, wrong: Exception) -> Wrong:
             return Wrong(PARAM_ERROR, "\n".join(lines), usual, native=422, faults=faults)
         case Native():
             return Wrong(0, str(wrong), usual, native=wrong.status)
+        case FileGone():
+            return Wrong(0, str(wrong), usual, native=404)
         case TooLarge():
             return _unfit(Fault(("body",), "the request is larger than the log takes", "too_large"), 413)
         case NotReady():

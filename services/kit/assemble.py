@@ -14,11 +14,12 @@ from services.kit.blobs import FolderBlobs
 from services.kit.clock import SystemClock
 from services.kit.database import Database
 from services.kit.errors import LogError, Refused
+from services.kit.files import ObjectFiles
 from services.kit.ids import Minter
 from services.kit.log import Log
 from services.kit.logs import logger
 from services.kit.metrics import Metrics
-from services.kit.secrets_store import StoredSecrets, master_key
+from services.kit.secrets_store import StoredSecrets, derived, master_key
 from services.kit.settings import Settings
 from services.kit.world import World
 
@@ -34,17 +35,24 @@ def build_log(settings: Settings) -> Log:
     return SqliteLog(settings.data / "log.sqlite", settings.partitions)
 
 
+def build_files(settings: Settings, master: bytes) -> ObjectFiles:
+    """The store of files: the one that is named, else a folder beside the rest. Raises `Refused`."""
+    return ObjectFiles(settings.files, settings.data / "files", derived(master, b"prozess files: links"), settings.file_link_s)
+
+
 def build_world(settings: Settings) -> World:
     """All ports with their adapters, not yet opened. Makes the data folder; raises `Refused` where it cannot be written."""
     make_folder(settings)
     clock = SystemClock()
     database = Database(settings)
+    master = master_key(settings)
     return World(
         settings=settings,
         log=build_log(settings),
         blobs=FolderBlobs(settings.data / "blobs"),
+        files=build_files(settings, master),
         database=database,
-        secrets=StoredSecrets(database, master_key(settings), clock),
+        secrets=StoredSecrets(database, master, clock),
         clock=clock,
         minter=Minter(clock),
         metrics=Metrics(),

@@ -12,6 +12,7 @@ ProzessError
 │   └── HistoryLost    the log no longer has the place that was asked for
 ├── BlobMissing
 ├── SecretMissing
+├── FileGone           a link to a file ended, or there is no such file
 └── NotReady           rows did not reach a position in time
 """
 
@@ -54,6 +55,10 @@ class NotMember(LogError):
 
 class HistoryLost(LogError):
     """The log begins after, or ends before, the place that was asked for."""
+
+
+class FileGone(ProzessError):
+    """The link ended, or the file is not there."""
 
 
 class BlobMissing(ProzessError):

@@ -37,8 +37,8 @@ class StoredSecrets:
     def __init__(self, database: Database, master: bytes, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._naming = _derived(master, b"prozess secrets: references")
-        self._sealing = AESGCM(_derived(master, b"prozess secrets: values"))
+        self._naming = derived(master, b"prozess secrets: references")
+        self._sealing = AESGCM(derived(master, b"prozess secrets: values"))
 
     async def put(self, app: str, value: str) -> str:
         """See `Secrets.put`."""
@@ -115,7 +115,8 @@ def _parsed(text: str, where: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def _derived(master: bytes, purpose: bytes) -> bytes:
+def derived(master: bytes, purpose: bytes) -> bytes:
+    """A key of 32 bytes for one purpose only."""
     return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=purpose).derive(master)
 
 

@@ -20,7 +20,7 @@ PREFIX = "PROZESS_"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
-def _commas(value: object) -> object:
+def _commas(value: object) -> Any:
     """`a, b` from the environment; lists from code pass."""
     if isinstance(value, str):
         return tuple(part for part in (text.strip() for text in value.split(",")) if part)
@@ -95,6 +95,15 @@ class Settings(BaseSettings):
     sockets: int = Field(2_000, ge=1, description="WebSockets of one api at once; one more is closed with 4429. Each takes a file handle.")
     write_wait_s: float = Field(10.0, gt=0, le=600, description="How long an answer waits for its command's events and rows, in seconds.")
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body, in bytes; half of what the log takes.")
+    files: str = Field("", description="Object store of uploaded files (s3://bucket/folder); empty: a folder beside the data.", repr=False)
+    file_max_bytes: int = Field(52_428_800, ge=1, description="Largest uploaded file, in bytes (FILE_SIZE_LIMIT of the original).")
+    file_types: Names = Field(
+        _commas("pdf,png,jpg,jpeg,bmp,doc,docx,ppt,pptx,xls,xlsx,csv,txt,wav,mp3,flac,m4a,aac,ogg,wma,midi"),
+        description="Extensions that are taken (SUPPORT_FILE_TYPE of the original).",
+    )
+    files_at_once: int = Field(10, ge=1, le=100, description="Files in one upload.")
+    file_link_s: int = Field(7 * 86_400, ge=60, description="How long a link to an uploaded file lasts, in seconds.")
+    public_url: str = Field("", description="Address under which callers reach the api, for links; empty: as the caller called it.")
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of /metrics and /health in programs other than the api; 0: none. On the address of `host`."
     )

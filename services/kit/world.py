@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from services.kit.blobs import Blobs
 from services.kit.clock import Clock
 from services.kit.database import Database
+from services.kit.files import Files
 from services.kit.ids import Minter
 from services.kit.log import Log
 from services.kit.metrics import Metrics
@@ -19,6 +20,7 @@ class World:
     settings: Settings
     log: Log
     blobs: Blobs
+    files: Files
     database: Database
     secrets: Secrets
     clock: Clock

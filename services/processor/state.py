@@ -7,7 +7,7 @@ ended runs are remembered longer than commands are kept.
 from dataclasses import dataclass, field
 
 from events import topics
-from events.commands import AnswerQuestion, CancelRun, RegisterApp, StartRun
+from events.commands import AnswerQuestion, CancelRun, RegisterApp, StartRun, StoreFile
 from events.envelope import Envelope, Event, Fact, Meta
 from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunStarted
@@ -16,6 +16,7 @@ from services.core.app import APP, AppState
 from services.core.bot import BOT, BotState
 from services.core.bot import WISHES as BOT_WISHES
 from services.core.codes import Code
+from services.core.file import FILE
 from services.core.flow import FLOW, WISHES, FlowState
 from services.core.graph import Graph
 from services.core.run import Decision
@@ -103,6 +104,8 @@ class PartitionState:
                 return self._answer(meta, decision.events, decision)
             case RegisterApp():
                 return self._answer(meta, APP.decide(self.apps.get(wish.app, APP.initial), wish, time))
+            case StoreFile():
+                return self._answer(meta, FILE.decide(FILE.initial, wish, time))
             case _ if isinstance(wish, BOT_WISHES):
                 bot = self.bots.get(meta.stream.partition("-")[2], BOT.initial)
                 return self._answer(meta, BOT.decide(bot, wish, time))  # pyright: ignore[reportArgumentType]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from events.topics import EVENTS
+from services.kit.assemble import build_files
 from services.kit.blobs import FolderBlobs, pack
 from services.kit.clock import SystemClock
 from services.kit.database import Database
@@ -29,7 +30,17 @@ async def projector_world(folder: Path, database: Database, partitions: int = 2)
     blobs = FolderBlobs(folder / "blobs")
     nobody = cast("Secrets", None)
     try:
-        yield World(Settings(data=folder), log, blobs, database, nobody, clock, Minter(clock), Metrics())
+        yield World(
+            Settings(data=folder),
+            log,
+            blobs,
+            build_files(Settings(data=folder), bytes(32)),
+            database,
+            nobody,
+            clock,
+            Minter(clock),
+            Metrics(),
+        )
     finally:
         await log.stop()
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from events import app, bot, commands, delta, flow, node, ownership, question, refusal, run
+from events import app, bot, commands, delta, file, flow, node, ownership, question, refusal, run
 from events.catalogue import BY_TYPE
 from events.envelope import Envelope, Fact, Meta, Protected, Values, Words, encode
 
@@ -69,6 +69,7 @@ _APP_FULL: dict[str, Any] = {
     "audit_policy": 1,
     "keys": (app.Key(key="demo-key", secret_hash="00ff$ff00", secret_ref="secret:" + "0f" * 16),),
 }
+_FILE: dict[str, Any] = {"file": RUN, "key": f"{APP}/f.pdf", "app": APP, "name": words("tea.pdf"), "size": 3, "digest": DIGEST}
 _BOT: dict[str, Any] = {"bot": "bot-1", "app": APP, "configuration": {}, "digest": DIGEST}
 _BOT_FULL: dict[str, Any] = {"configuration": {"bot_id": "bot-1", "model_config": {"plan": {"sk": "secret:" + "0f" * 16}}}}
 _NODE: dict[str, Any] = {"node": "spark-llm::1"}
@@ -203,6 +204,8 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     flow.FlowComparisonEnded: ({"flow_version": "v1.1"}, {}),
     flow.FlowDeleted: ({"by": APP}, {}),
     app.AppRegistered: (_APP, _APP_FULL),
+    file.FileStored: (_FILE, {}),
+    commands.StoreFile: (_FILE, {}),
     bot.BotConfigured: (_BOT, _BOT_FULL),
     bot.BotRemoved: ({"by": APP}, {}),
     refusal.CommandRefused: ({"wished": "run.start", "target": f"run-{RUN}", "code": 20201, "message": "flow: there is none"}, {}),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from services.kit.assemble import make_folder
+from services.kit.assemble import build_files, make_folder
 from services.kit.blobs import FolderBlobs
 from services.kit.clock import Clock, SystemClock
 from services.kit.database import Database
@@ -58,7 +58,9 @@ async def embedded_world(folder: Path, *, clock: Clock | None = None, partitions
         await database.migrate()
         await log.start()
         secrets = StoredSecrets(database, bytes(32), clock)
-        yield World(chosen, log, FolderBlobs(folder / "blobs"), database, secrets, clock, Minter(clock), Metrics())
+        yield World(
+            chosen, log, FolderBlobs(folder / "blobs"), build_files(chosen, bytes(32)), database, secrets, clock, Minter(clock), Metrics()
+        )
     finally:
         await log.stop()
         await database.dispose()
