@@ -58,6 +58,8 @@ lock: setup ## solve the versions of pyproject.toml anew into requirements/
 	@$(COMPILE) --group dev --group build --constraint requirements/runtime.txt --no-annotate --output-file requirements/dev.txt
 	@echo uv | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-header --no-annotate --quiet --output-file requirements/uv.txt
+	@echo 'moto[server]>=5' | $(UV) pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-header --no-annotate --quiet --output-file requirements/s3.txt
 
 $(READY): pyproject.toml requirements/uv.txt requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -4,22 +4,20 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from services.kit.errors import FileGone, Refused, Unreachable
 from services.kit.files import Files, ObjectFiles
+from tests.support.s3 import s3_server
 
 LARGE = bytes(range(256)) * 40_000
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with s3_server() as url:
+        yield url
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -35,8 +33,6 @@ def files(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def bucket(url: str) -> None:
-    import httpx
-
     made = httpx.put(f"{url}/papers", trust_env=False, timeout=10)
     assert made.status_code == 200, made.text
 
