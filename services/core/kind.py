@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from events.question import AnswerType, Option
+from events.question import Option
 from services.core.codes import Code
 from services.core.document import RetryConfig
 from services.core.effects import Call, Request
@@ -87,9 +87,9 @@ class Finished:
 class Asking:
     """What a request may draw on beside the node and its inputs.
 
-    `steps` are the results of the steps that are on the record (a model's: `content`, `reasoning`, `calls`; else the effect's
-    outputs). `recorded` is what the step under way has said so far; `taken_over` that it began with an earlier owner, so that
-    what was asked of the world may have been done already.
+    `steps` are the results of the steps that are on the record (a model's: `content`, `reasoning`, `calls`; a person's:
+    `event_type`, `content`; else the effect's outputs). `recorded` is what the step under way has said so far; `taken_over` that
+    it began with an earlier owner, so that what was asked of the world may have been done already.
     """
 
     app: str
@@ -140,24 +140,14 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a node puts to a person. `limit_ms` is how long it waits for an answer."""
+    """What a node puts to a person. `limit_ms` is how long it waits for an answer, `follow_up` how often it asked before."""
 
     kind: Literal["direct", "option"]
     text: str
     need_reply: bool
     limit_ms: int
     options: tuple[Option, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back, beside the question as it was put."""
-
-    event_type: AnswerType
-    content: str
-    text: str
-    need_reply: bool
-    options: tuple[Option, ...] = ()
+    follow_up: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +171,10 @@ def _nothing(_: Node) -> None:
 class Kind:
     """One node kind.
 
-    Exactly one of these is given: `work` (decided at once), `ask` (effects), `speak` (an output node), `body` (rounds), `query`
-    (a question to a person, whose reply `answered` understands).
-    What becomes of an effect: with `stepwise` its result is recorded as a step and `ask` says what follows, a further request or
-    the node's result; else `receive` makes the result of what came, or `conclude` of the text alone, or its outputs are the node's.
+    Exactly one of these is given: `work` (decided at once), `ask` (effects, people), `speak` (an output node), `body` (rounds).
+    What becomes of an effect or an answer: with `stepwise` its result is recorded as a step and `ask` says what follows, a further
+    request, a question to the person, or the node's result; else `receive` makes the result of what came, or `conclude` of the text
+    alone, or its outputs are the node's.
     `work`, `ask`, `receive` and `conclude` may raise `Problem`, which fails the node without a further attempt.
     `gates`: output nodes after this one wait for it (3.7, output dependencies). `streams`: its text may be shown as it comes.
     """
@@ -193,13 +183,11 @@ class Kind:
     params: type[Params]
     failure: Code
     work: Callable[[Node, Inputs], Finished] | None = None
-    ask: Callable[[Node, Inputs, Asking], Request | Finished] | None = None
+    ask: Callable[[Node, Inputs, Asking], Request | Query | Finished] | None = None
     stepwise: bool = False
     receive: Callable[[Node, Inputs, Answer], Finished] | None = None
     conclude: Callable[[Node, str, str], Finished] | None = None
     speak: Callable[[Node], Speech] | None = None
-    query: Callable[[Node, Inputs], Query] | None = None
-    answered: Callable[[Node, Reply], Finished] | None = None
     body: Body | None = None
     gates: bool = False
     streams: Callable[[Node], bool] = lambda _: False

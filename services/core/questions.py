@@ -11,10 +11,12 @@ from events.envelope import Protected
 from events.node import Problem as Said
 from events.question import Option, QuestionAnswered, QuestionAsked, QuestionExpired
 from services.core.codes import Code
-from services.core.kind import Reply
+from services.core.kind import Query
 from services.core.node_runs import complete, fail, said
 from services.core.problems import Problem
 from services.core.run_state import Active, NotStarted, Place, RunState
+from services.core.steps import ask as asked_of
+from services.core.steps import take_step
 from services.core.turn import Turn
 
 
@@ -24,16 +26,15 @@ def ask(turn: Turn) -> None:
     if not run.line or run.question is not None or run.line[0] in run.working:
         return
     place = run.line[0]
-    node = turn.node(place)
-    assert node.kind.query is not None, "only nodes that ask stand in line"
     try:
-        query = node.kind.query(node, run.nodes[place].inputs or {})
+        query = asked_of(run, place, turn.graph, turn.limits)
     except Problem as problem:
         fail(turn, place, said(problem))
         return
+    assert isinstance(query, Query), "only nodes with a question stand in line"
     limit = turn.limits.question_ms
     if query.limit_ms > limit:
-        what = f"{node.id}: nodeParam.timeout is {query.limit_ms / 60_000:g} minutes, here questions wait at most {limit / 60_000:g}"
+        what = f"{place[0]}: nodeParam.timeout is {query.limit_ms / 60_000:g} minutes, here questions wait at most {limit / 60_000:g}"
         fail(turn, place, Said(code=Code.QUESTION_ANSWER_NODE_PROTOCOL_ERROR, message=what))
         return
     options = Protected[tuple[Option, ...]](subject=run.terms.subject, words=query.options) if query.kind == "option" else None
@@ -48,6 +49,7 @@ def ask(turn: Turn) -> None:
             options=options,
             need_reply=query.need_reply,
             deadline=turn.time + query.limit_ms,
+            follow_up=query.follow_up,
             chat=run.terms.chat,
         )
     )
@@ -76,26 +78,24 @@ def answer(turn: Turn, wish: AnswerQuestion) -> Sequence[Place]:
     question = turn.run.question
     assert question is not None, "there is a question"
     place = question.place
-    node, attempt = turn.node(place), turn.run.nodes[place].attempt
+    known = turn.run.nodes[place]
     turn.emit(
         QuestionAnswered(
             node=place[0],
             path=place[1],
-            attempt=attempt,
+            attempt=known.attempt,
             question=question.number,
             event_type=wish.event_type,
             content=wish.content,
             by=wish.by,
         )
     )
-    assert node.kind.answered is not None, "who asks understands answers"
-    reply = Reply(wish.event_type, wish.content.words or "", question.text, question.need_reply, question.options)
     try:
-        finished = node.kind.answered(node, reply)
+        finished = take_step(turn, place, {"event_type": wish.event_type, "content": wish.content.words or ""})
     except Problem as problem:
         fail(turn, place, said(problem))
         return ()
-    return (place,) if complete(turn, place, finished) else ()
+    return (place,) if finished is not None and complete(turn, place, finished, usage=known.usage) else ()
 
 
 def expire(turn: Turn) -> None:

@@ -19,7 +19,7 @@ from events.run import RunCancelled, RunStarted, RunTimedOut
 from services.core.codes import Code
 from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded, Retrieved
 from services.core.graph import Graph
-from services.core.kind import Finished
+from services.core.kind import Finished, Query
 from services.core.node_runs import broke, complete, completed, fail, said, start, start_again
 from services.core.problems import Problem
 from services.core.questions import answer, ends_at, expire, why_not
@@ -100,7 +100,7 @@ def due_at(state: RunState, graph: Graph, limits: Limits) -> int | None:
 def request(state: Active, place: Place, graph: Graph, limits: Limits) -> Request:
     """What a working node asks of the world, derived from the record."""
     asked = ask(state, place, graph, limits)
-    assert not isinstance(asked, Finished), "a node that works has something to ask"
+    assert not isinstance(asked, Finished | Query), "a node that works asks something of the world"
     return asked
 
 
@@ -238,6 +238,8 @@ def _done(turn: Turn, place: Place, node: NodeRun, outcome: Done) -> None:
         _moved(turn, broke(turn, place, said(problem), again=False))
         return
     if finished is None:
+        if turn.run.nodes[place].awaits == "person":
+            _moved(turn, ())
         return
     if complete(turn, place, finished, usage=usage, content=node.content.seal, reasoning=node.reasoning.seal):
         _moved(turn, [place])

@@ -87,7 +87,6 @@ class Ended:
 
 RunState = NotStarted | Active | Ended
 OUTPUT_KINDS = frozenset({"message", "node-end"})
-ASKING_KINDS = frozenset({"question-answer"})
 
 
 def keys_of(terms: r.RunTerms) -> str:
@@ -233,11 +232,11 @@ def _started(state: Active, place: Place, node: NodeRun | None, event: n.NodeSta
     state = _with(state, place, node)
     if event.kind in OUTPUT_KINDS:
         return replace(state, queue=(*state.queue, place))
-    if event.kind in ASKING_KINDS:
+    if event.awaits == "person":
         state = state if place in state.line else replace(state, line=(*state.line, place))
     elif event.awaits == "rounds":
         state = replace(state, rounds={**state.rounds, place: Rounds(frozenset(event.body))})
-    return _awaiting(state, place, "person" if event.kind in ASKING_KINDS else event.awaits)
+    return _awaiting(state, place, event.awaits)
 
 
 def _stepped(state: Active, place: Place, node: NodeRun, event: n.NodeStepCompleted, time: int) -> Active:

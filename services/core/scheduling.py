@@ -137,9 +137,6 @@ def _arrive(turn: Turn, place: Place) -> Iterable[Place]:
     if kind.body is not None:
         start(turn, place, inputs, awaits="rounds")
         return (place, *go_on(turn, place))
-    if kind.query is not None:
-        start(turn, place, inputs, awaits="person")
-        return (place,)
     start(turn, place, inputs)
     assert kind.work is not None, "a node works, asks, speaks or runs rounds"
     try:

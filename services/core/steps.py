@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from events.node import Awaits, NodeStepCompleted
 from services.core.effects import Done, Request
 from services.core.graph import Graph
-from services.core.kind import Answer, Asking, Finished, Node
+from services.core.kind import Answer, Asking, Finished, Node, Query
 from services.core.problems import Problem
 from services.core.run_state import Active, NodeRun, Place, Step, keys_of
 from services.core.turn import Limits, Turn
@@ -22,19 +22,25 @@ def quiet_ms(graph: Graph, place: Place, limits: Limits) -> int:
     return int(retry.timeout * 1000) if retry.should_retry else limits.quiet_ms
 
 
-def awaits_of(asked: Request | Finished) -> Awaits:
+Asked = Request | Query | Finished
+"""What a node asks of the world or of a person, or its result."""
+
+
+def awaits_of(asked: Asked) -> Awaits:
     """What a node waits for that asks this."""
+    if isinstance(asked, Query):
+        return "person"
     return "nothing" if isinstance(asked, Finished) else "effect"
 
 
-def first(turn: Turn, place: Place, inputs: dict[str, JsonValue]) -> Request | Finished:
+def first(turn: Turn, place: Place, inputs: dict[str, JsonValue]) -> Asked:
     """What a node asks when it is reached."""
     node = turn.node(place)
     assert node.kind.ask is not None, "this node asks"
     return node.kind.ask(node, inputs, Asking(keys_of(turn.run.terms), quiet_ms(turn.graph, place, turn.limits)))
 
 
-def ask(state: Active, place: Place, graph: Graph, limits: Limits, *steps: Step) -> Request | Finished:
+def ask(state: Active, place: Place, graph: Graph, limits: Limits, *steps: Step) -> Asked:
     """What a node asks now, or after these further steps."""
     node, known = graph.nodes[place[0]], state.nodes[place]
     assert node.kind.ask is not None, "only nodes that ask are working"
@@ -76,7 +82,7 @@ def step(turn: Turn, place: Place, outcome: Done) -> Finished | None:
 def take_step(turn: Turn, place: Place, result: Step, outcome: Done | None = None) -> Finished | None:
     """Record a result, whoever gave it: an effect, or a person."""
     known = turn.run.nodes[place]
-    asked: Request | Finished | Problem
+    asked: Asked | Problem
     try:
         asked = ask(turn.run, place, turn.graph, turn.limits, result)
     except Problem as problem:

@@ -7,7 +7,7 @@ import pytest
 
 from services.core import nodes
 from services.core.effects import Request
-from services.core.kind import Kind
+from services.core.kind import Finished, Kind, Query
 from services.core.kinds import KINDS
 from services.processor.effects import EFFECTS
 
@@ -21,8 +21,8 @@ def test_every_file_of_nodes_is_one_registered_kind() -> None:
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_a_kind_works_or_asks_or_speaks_or_queries_and_the_start_does_none(kind: Kind) -> None:
-    ways = [kind.work is not None, kind.ask is not None, kind.speak is not None, kind.query is not None].count(True)
+def test_a_kind_works_or_asks_or_speaks_or_runs_rounds_and_the_start_does_none(kind: Kind) -> None:
+    ways = [kind.work is not None, kind.ask is not None, kind.speak is not None, kind.body is not None].count(True)
     assert ways == (0 if kind.name == "node-start" else 1)
     assert kind.ask is not None or kind.conclude is None
 
@@ -35,4 +35,4 @@ def test_every_request_has_an_effect() -> None:
 def test_every_kind_that_asks_for_work_has_an_effect(kind: Kind) -> None:
     assert kind.ask is not None
     asked = get_type_hints(kind.ask)["return"]
-    assert set(get_args(asked) or (asked,)) <= set(EFFECTS)
+    assert set(get_args(asked) or (asked,)) - {Query, Finished} <= set(EFFECTS)

@@ -3,14 +3,18 @@
 A direct question takes free text, an option question the name of one of its options: "A", "B", never its text or id.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from events.question import Option
+from services.core import slots
 from services.core.codes import Code
-from services.core.kind import Finished, Inputs, Kind, Node, Params, Query, Reply
+from services.core.effects import ModelRequest
+from services.core.kind import Asking, Finished, Inputs, Kind, Node, Params, Query
 from services.core.problems import Problem
+from services.core.slots import Step
 from services.core.template import parse, render
 from services.core.values import default_of
 
@@ -48,6 +52,9 @@ class QuestionParams(Params):
     api_key: str = Field(default="", alias="apiKey")
     url: str = ""
     source: str = "xinghuo"
+    temperature: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=2048, gt=0, alias="maxTokens")
+    extra: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue], alias="extraParams")
     question: str
     kind: Literal["direct", "option"] = Field(alias="answerType")
     timeout: float = Field(default=5, gt=0, le=MAX_MINUTES)
@@ -62,45 +69,113 @@ def _param(node: Node) -> QuestionParams:
     return node.param
 
 
+def ask(node: Node, inputs: Inputs, asking: Asking) -> ModelRequest | Query | Finished:
+    """The question, then what its answer leads to; where answers are handled, a model reads each of them before.
+
+    The steps are a person's and a model's in turn.
+    """
+    param = _param(node)
+    if not asking.steps:
+        return query(node, inputs)
+    replies, read = asking.steps[0::2], asking.steps[1::2]
+    if len(replies) == len(read):
+        return _understood(node, inputs, replies, read)
+    reply = replies[-1]
+    finished = _refused_or_ignored(node, inputs, reply)
+    if finished is not None:
+        return finished
+    content = str(reply.get("content", ""))
+    if param.kind == "option":
+        return _chosen(node, inputs, content)
+    if not (param.direct.handle and slots.of(node.outputs)):
+        return Finished(_outputs(node, query=_rendered(param.question, inputs), content=content))
+    return ModelRequest(
+        app=asking.app,
+        url=param.url,
+        key=param.api_key,
+        model=param.domain or param.model,
+        messages=slots.prompt(slots.of(node.outputs), param.instruction, _conversation(node, inputs, replies, read)),
+        temperature=param.temperature,
+        max_tokens=param.max_tokens,
+        extra=param.extra,
+        recorded=asking.recorded,
+        recorded_reasoning=asking.recorded_reasoning,
+        quiet_ms=asking.quiet_ms,
+    )
+
+
 def query(node: Node, inputs: Inputs) -> Query:
     """The question and its options, rendered."""
     param = _param(node)
-
-    def rendered(template: str) -> str:
-        return render(parse(template, inputs.keys()), inputs.__getitem__)
-
     parts = param.options if param.kind == "option" else ()
     options = tuple(
-        Option(name=one.name, text=rendered(one.content), handle=one.id, content_type=one.content_type, is_default=one.type == _DEFAULT)
+        Option(
+            name=one.name,
+            text=_rendered(one.content, inputs),
+            handle=one.id,
+            content_type=one.content_type,
+            is_default=one.type == _DEFAULT,
+        )
         for one in parts
     )
-    return Query(param.kind, rendered(param.question), param.need_reply, round(param.timeout * MINUTE_MS), options)
+    return Query(param.kind, _rendered(param.question, inputs), param.need_reply, round(param.timeout * MINUTE_MS), options)
 
 
-def answered(node: Node, reply: Reply) -> Finished:
-    """What an answer leads to (5.4). Raises 23802 for one that cannot be taken, 23800 where no option fits."""
-    if reply.event_type == "abort":
+def _rendered(template: str, inputs: Inputs) -> str:
+    return render(parse(template, inputs.keys()), inputs.__getitem__)
+
+
+def _refused_or_ignored(node: Node, inputs: Inputs, reply: Step) -> Finished | None:
+    """What an answer leads to that is none (5.4). Raises 23802 for one that cannot be taken."""
+    param, event_type = _param(node), reply.get("event_type")
+    if event_type == "abort":
         raise _refused("Received abort instruction")
-    if reply.event_type == "other":
+    if event_type not in {"resume", "ignore"}:
         raise _refused("Abnormal event type: expected resume, ignore or abort")
-    if reply.event_type == "ignore" and reply.need_reply:
+    if event_type == "resume":
+        return None
+    if param.need_reply:
         raise _refused("Received ignore instruction, but workflow does not support ignore")
-    if _param(node).kind == "option":
-        return _chosen(node, reply)
-    if reply.event_type == "ignore":
-        return Finished(_outputs(node, content=reply.content))
-    return Finished(_outputs(node, query=reply.text, content=reply.content))
+    return _chosen(node, inputs, None) if param.kind == "option" else Finished(_outputs(node, content=reply.get("content", "")))
 
 
-def _chosen(node: Node, reply: Reply) -> Finished:
-    """The first option whose name was said or that is the default: a default one that is not the last always wins."""
-    ignored = reply.event_type == "ignore"
-    option = next((one for one in reply.options if one.is_default or (not ignored and one.name == reply.content)), None)
+def _chosen(node: Node, inputs: Inputs, said: str | None) -> Finished:
+    """The first option whose name was said or that is the default: a default one that is not the last always wins. Raises 23800."""
+    asked = query(node, inputs)
+    option = next((one for one in asked.options if one.is_default or one.name == said), None)
     if option is None:
-        what = "there is no default option" if ignored else "no option has this name, and there is no default one"
+        what = "there is no default option" if said is None else "no option has this name, and there is no default one"
         raise Problem(Code.QUESTION_ANSWER_NODE_EXECUTION_ERROR, f"The question node failed ({what})")
-    name = "default" if ignored else option.name
-    return Finished(_outputs(node, query=reply.text, content=option.text, id=name), handle=option.handle)
+    name = "default" if said is None else option.name
+    return Finished(_outputs(node, query=asked.text, content=option.text, id=name), handle=option.handle)
+
+
+def _understood(node: Node, inputs: Inputs, replies: Sequence[Step], read: Sequence[Step]) -> Query | Finished:
+    """The node's outputs as the model read them, or a further question. Raises 23803 where enough were asked."""
+    param, wanted = _param(node), slots.of(node.outputs)
+    texts = [str(one.get("content", "")) for one in read]
+    found = slots.found(wanted, texts)
+    missing = [one for one in wanted if one.required and one.name not in found]
+    if not missing:
+        outputs = _outputs(node, query=_rendered(param.question, inputs), content=replies[-1].get("content", ""), **found)
+        return Finished(outputs, raw_output=texts[-1])
+    if len(read) > param.direct.max_retries:
+        names = ", ".join(one.name for one in missing)
+        what = f"after {param.direct.max_retries} further questions these are still missing: {names}"
+        raise Problem(Code.QUESTION_ANSWER_HANDLER_RESPONSE_ERROR, f"The answer could not be understood ({what})")
+    text = slots.follow_up(missing, texts[-1])
+    return Query("direct", text, param.need_reply, round(param.timeout * MINUTE_MS), follow_up=len(read))
+
+
+def _conversation(node: Node, inputs: Inputs, replies: Sequence[Step], read: Sequence[Step]) -> list[tuple[str, str]]:
+    """Each question with its answer, in order."""
+    wanted = slots.of(node.outputs)
+    questions = [_rendered(_param(node).question, inputs)]
+    for number in range(len(read)):
+        texts = [str(one.get("content", "")) for one in read[: number + 1]]
+        known = slots.found(wanted, texts)
+        questions.append(slots.follow_up([one for one in wanted if one.required and one.name not in known], texts[-1]))
+    return [(asked, str(reply.get("content", ""))) for asked, reply in zip(questions, replies, strict=True)]
 
 
 def _outputs(node: Node, **known: JsonValue) -> dict[str, JsonValue]:
@@ -114,10 +189,10 @@ def _refused(why: str) -> Problem:
 def check(node: Node) -> None:
     """An option question needs options with different names, one default at most; handling needs a model that is available."""
     param = _param(node)
-    if param.kind == "direct" and param.direct.handle and param.source != "openai":
-        what = "nodeParam.source must be openai where directAnswer.handleResponse is true, other providers are not available"
-        raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: {what}")
     if param.kind == "direct":
+        if param.direct.handle and not (param.source == "openai" and (param.domain or param.model)):
+            what = "nodeParam.source must be openai (other providers are not available) and nodeParam.model named"
+            raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: {what}, where directAnswer.handleResponse is true")
         return
     if not param.options:
         raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: nodeParam.optionAnswer: an option question needs options")
@@ -133,8 +208,8 @@ QUESTION_ANSWER = Kind(
     name="question-answer",
     params=QuestionParams,
     failure=Code.QUESTION_ANSWER_NODE_EXECUTION_ERROR,
-    query=query,
-    answered=answered,
+    ask=ask,
+    stepwise=True,
     gates=True,
     check=check,
 )

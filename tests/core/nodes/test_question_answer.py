@@ -1,10 +1,14 @@
 """`question-answer`: what is asked, what an answer means (5.4), what happens to those who wait in line, and to time."""
 
+from dataclasses import replace
+
 import pytest
 
 from events.commands import AnswerQuestion
 from events.envelope import Protected
 from events.question import Option
+from events.run import Usage
+from services.core.effects import ModelRequest
 from services.core.graph import compile_
 from services.core.problems import Problem
 from services.core.run_state import Active
@@ -142,7 +146,7 @@ def test_no_fitting_option_and_no_default_one_is_23800():
 def test_answers_that_cannot_be_used_end_the_run_with_23802(document, event_type, need_reply):
     story = asked(document(need_reply=need_reply))
     answer(story, "", event_type)
-    assert [one.type for one in story.events[-3:]] == ["question.answered", "node.failed", "run.failed"]
+    assert [one.type for one in story.events[-4:]] == ["question.answered", "node.step_completed", "node.failed", "run.failed"]
     assert story.last.code == 23802
 
 
@@ -162,6 +166,142 @@ def test_ignoring_an_option_question_without_a_default_one_is_23800():
     story = asked(optional(OPTIONS[:2]))
     answer(story, "", "ignore")
     assert story.last.code == 23800
+
+
+# Slots
+
+
+CITY = {"type": "string", "description": "the city"}
+MODEL = {"source": "openai", "model": "m", "domain": "d", "apiKey": "ref", "url": "http://m/v1", "instruction": "Be strict."}
+
+
+def slotted(required=("city",), retries=2, **more):
+    slots = {"query": "string", "content": "string", "city": CITY, "n": "integer"}
+    settings = {**MODEL, "directAnswer": {"handleResponse": True, "maxRetryCounts": retries}}
+    asks = replace(question(who=at("start.q"), outputs=slots, param=settings, **more), required=required)
+    return flow(start(q="string"), asks, end(city=at("ask.city"), n=at("ask.n"), c=at("ask.content")), edges="start > ask > end")
+
+
+def test_a_model_reads_a_handled_answer_with_the_slots_and_what_was_said():
+    story = asked(slotted())
+    events = answer(story, "in Hefei, two of us")
+    assert [one.type for one in events] == ["question.answered", "node.step_completed"]
+    assert (events[-1].awaits, story.active.question) == ("effect", None)
+    request = story.asked("ask")
+    assert isinstance(request, ModelRequest)
+    system, put, said = request.messages
+    assert (request.app, request.key, request.model, request.url) == ("demo", "ref", "d", "http://m/v1")
+    assert '"city": {"type": "string", "description": "the city"}' in system.content
+    assert '"required": ["city"]' in system.content
+    assert system.content.endswith("Be strict.")
+    assert (put.role, put.content, said.role, said.content) == ("assistant", "Lin, your name?", "user", "in Hefei, two of us")
+
+
+@pytest.mark.parametrize(
+    ("text", "city", "number"),
+    [
+        ('```json\n{"city": "Hefei"}\n```', "Hefei", 0),
+        ('{"city": "Hefei", "n": 2, "other": 1}', "Hefei", 2),
+        ('{"city": "Hefei", "n": "two"}', "Hefei", 0),
+    ],
+)
+def test_the_slots_are_what_the_model_found(text, city, number):
+    story = asked(slotted())
+    answer(story, "so")
+    usage = Usage(input_tokens=3, output_tokens=4, total_tokens=7)
+    story.say("ask", text).done("ask", usage)
+    assert story.outputs("ask") == {"query": "Lin, your name?", "content": "so", "city": city, "n": number}
+    assert story.of("node.completed", "ask")[0].raw_output.words == text
+    assert (story.last.type, story.last.usage) == ("run.completed", usage)
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ('{"n": 2, "follow_up": "And which city?"}', "And which city?"),
+        ('{"n": 2}', "Please also tell: city (the city)"),
+        ("I do not know", "Please also tell: city (the city)"),
+        ('{"city": ""}', "Please also tell: city (the city)"),
+        ("[1]", "Please also tell: city (the city)"),
+    ],
+)
+def test_what_is_missing_is_asked_for_and_what_was_said_is_kept(text, asks):
+    story = asked(slotted())
+    answer(story, "two of us")
+    story.now += MINUTE
+    story.say("ask", text).done("ask")
+    put = story.last
+    assert (put.type, put.question, put.kind, put.text.words, put.follow_up) == ("question.asked", 2, "direct", asks, 1)
+    assert put.deadline == story.now + 3 * MINUTE
+    answer(story, "Hefei")
+    request = story.asked("ask")
+    assert isinstance(request, ModelRequest)
+    assert [one.content for one in request.messages[1:]] == ["Lin, your name?", "two of us", asks, "Hefei"]
+    assert request.recorded == ""
+    story.say("ask", '{"city": "Hefei"}').done("ask")
+    found = story.outputs("ask")
+    assert (found["city"], found["content"], found["n"]) == ("Hefei", "Hefei", 2 if '"n": 2' in text else 0)
+
+
+def test_after_enough_further_questions_the_run_fails_with_23803():
+    story = asked(slotted(retries=1))
+    for number in (1, 2):
+        assert story.active.asked == number
+        answer(story, "hm")
+        story.say("ask", "{}").done("ask")
+    assert (story.last.type, story.last.code) == ("run.failed", 23803)
+    assert "city" in story.last.message
+
+
+def test_a_further_question_may_be_ignored_or_expire_like_any_other():
+    story = asked(slotted())
+    answer(story, "hm")
+    story.say("ask", "{}").done("ask")
+    assert not story.over
+    answer(story, "", "ignore")
+    assert story.outputs("ask")["city"] == ""
+    late = asked(slotted())
+    answer(late, "hm")
+    late.say("ask", "{}").done("ask").wait(3 * MINUTE)
+    assert late.last.code == 23900
+
+
+def test_others_in_line_wait_until_the_whole_conversation_is_over():
+    handled = question(outputs={"city": CITY}, param={**MODEL, "directAnswer": {"handleResponse": True}})
+    document = flow(
+        start(q="string"), replace(handled, required=("city",)),
+        question("also", "right?"), end(a=at("ask.city"), b=at("also.content")), edges="start > ask,also > end",
+    )  # fmt: skip
+    story = asked(document)
+    answer(story, "hm")
+    assert story.active.question is None
+    story.say("ask", "{}").done("ask")
+    assert story.active.question.place[0] == "question-answer::ask"
+    answer(story, "Hefei")
+    story.say("ask", '{"city": "Hefei"}').done("ask")
+    assert story.active.question.place[0] == "question-answer::also"
+
+
+def test_an_answer_while_the_model_reads_is_23901_and_the_reading_goes_on_with_a_new_owner():
+    story = asked(slotted())
+    answer(story, "so")
+    assert refusal(story) == 23901
+    story.say("ask", '{"city": ').taken_over()
+    assert story.asked("ask").recorded == '{"city": '
+    story.say("ask", '"Hefei"}').done("ask")
+    assert story.outputs("ask")["city"] == "Hefei"
+
+
+def test_a_model_that_fails_to_read_ends_the_run_with_its_own_code():
+    story = asked(slotted())
+    answer(story, "so")
+    assert story.fails("ask").last.code == 20380
+
+
+def test_a_handled_question_without_slots_takes_the_answer_as_it_is():
+    story = asked(direct(param={**MODEL, "directAnswer": {"handleResponse": True, "maxRetryCounts": 2}}))
+    answer(story, "Bo")
+    assert story.outputs("ask")["content"] == "Bo"
 
 
 # One answer
