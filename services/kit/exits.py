@@ -4,12 +4,11 @@
 nobody waited for. Stack traces are for the log at level debug.
 """
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from services.kit import logs
+from services.kit import logs, runtime
 from services.kit.errors import ProzessError, Refused
 
 FINE, BROKE, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -22,7 +21,7 @@ class ProgramError(ProzessError):
 def guarded(work: Callable[[], Awaitable[None]]) -> int:
     """Run something to its end on a new loop and turn what it raises into a sentence and an exit code."""
     try:
-        asyncio.run(_awaited(work))
+        runtime.run(_awaited(work))
     except Refused as no:
         return say(no, REFUSED)
     except Exception as wrong:  # noqa: BLE001 (the last line of defence: a sentence instead of a stack trace)
