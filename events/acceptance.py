@@ -6,8 +6,8 @@ What carries another claim than the newest counted one at its place is ignored o
 
 from dataclasses import dataclass, field, replace
 
-from events.catalogue import data_of
-from events.envelope import Envelope, Meta, StoredRecord, meta_of
+from events.catalogue import envelope_at
+from events.envelope import Envelope, Meta, StoredRecord, meta_at, meta_of
 from events.ownership import PartitionClaimed
 
 NO_CLAIM = ""
@@ -81,16 +81,13 @@ class Acceptance:
 
     def step(self, stored: StoredRecord) -> Accepted | None:
         """The accepted event at this place, or None. Raises what `events.catalogue.data_of` raises, only for accepted events."""
-        meta = meta_of(stored.record)
-        envelope = None
+        meta = meta_at(stored)
         if meta.type == PartitionClaimed.type:
-            envelope = Envelope(meta, data_of(meta, stored.record.value))
-            if not self._counts(envelope):
+            if not self._counts(envelope_at(stored)):
                 return self._pass(stored, meta)
         elif meta.claim != self.claim or self.claim == NO_CLAIM:
             return self._pass(stored, meta)
-        if envelope is None:
-            envelope = Envelope(meta, data_of(meta, stored.record.value))
+        envelope = envelope_at(stored)
         if meta.cause is not None:
             self.cause = Cause(self.commands, meta.cause, meta.command)
         position = self.positions.get(meta.stream, 0) + 1

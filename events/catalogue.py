@@ -10,7 +10,7 @@ import pydantic
 from pydantic_core import from_json
 
 from events import app, bot, commands, delta, file, flow, node, ownership, question, refusal, run
-from events.envelope import Command, Damaged, Envelope, Event, Fact, Meta, Record, meta_of
+from events.envelope import Command, Damaged, Envelope, Event, Fact, Meta, Record, StoredRecord, meta_at, meta_of
 from events.upcasters import upcast
 
 EVENTS: tuple[type[Event], ...] = (
@@ -96,6 +96,16 @@ def data_of(meta: Meta, value: bytes) -> Fact:
     except (pydantic.ValidationError, KeyError, ValueError) as wrong:
         where = ", ".join(".".join(map(str, e["loc"])) for e in wrong.errors()) if isinstance(wrong, pydantic.ValidationError) else "value"
         raise Damaged(f"{meta.type} {meta.id} cannot be read: {where}") from None
+
+
+def envelope_at(stored: StoredRecord) -> Envelope:
+    """The whole envelope of a record at its place, read once however often it is asked for. Raises `Unknown` and `Damaged`."""
+    meta = meta_at(stored)
+    known = stored.memo[0]
+    if isinstance(known, Envelope):
+        return known
+    stored.memo[0] = envelope = Envelope(meta, data_of(meta, stored.record.value))
+    return envelope
 
 
 def decode(record: Record) -> Envelope:

@@ -6,6 +6,7 @@ Claims and positions are not judged here: see `events.acceptance`.
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -98,6 +99,8 @@ class StoredRecord:
 
     offset: int
     record: Record = field(repr=False)
+    memo: list["Meta | Envelope"] = field(default_factory=list["Meta | Envelope"], init=False, repr=False, compare=False)
+    """What was read of the record already (see `meta_at`): several readers of one process read it once."""
 
 
 class Damaged(ValueError):
@@ -119,7 +122,7 @@ def headers_of(meta: Meta) -> tuple[tuple[str, bytes], ...]:
     if meta.version != 1:
         out.append(("ce_dataversion", str(meta.version).encode()))
     if not lean:
-        out += [("ce_time", _rfc3339(meta.time).encode()), ("ce_subject", meta.stream.encode()), ("content-type", b"application/json")]
+        out += [("ce_time", _rfc3339(meta.time)), ("ce_subject", meta.stream.encode()), ("content-type", b"application/json")]
     if meta.stream.startswith("run-"):
         out.append(("ce_run", meta.stream[4:].encode()))
     if meta.cause is not None:
@@ -157,6 +160,14 @@ def meta_of(record: Record) -> Meta:
         raise Damaged(f"a header cannot be read: {wrong}") from None
 
 
+def meta_at(stored: StoredRecord) -> Meta:
+    """The same for a record at its place, read once however often it is asked for."""
+    if not stored.memo:
+        stored.memo.append(meta_of(stored.record))
+    known = stored.memo[0]
+    return known.meta if isinstance(known, Envelope) else known
+
+
 def encode(envelope: Envelope) -> Record:
     """The record that carries this envelope."""
     meta = envelope.meta
@@ -164,5 +175,6 @@ def encode(envelope: Envelope) -> Record:
     return Record(key=meta.stream.encode(), value=value, headers=headers_of(meta), time=meta.time)
 
 
-def _rfc3339(milliseconds: int) -> str:
-    return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z"
+@lru_cache(256)
+def _rfc3339(milliseconds: int) -> bytes:
+    return ((_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z").encode()

@@ -81,10 +81,22 @@ async def find(connection: AsyncConnection, app: str) -> App | None:
     return None if row is None else App(**row)
 
 
+_HOLDERS = (
+    sa.select(apps, app_keys.c.secret_hash)
+    .join(app_keys, app_keys.c.app == apps.c.app)
+    .where(app_keys.c.key == sa.bindparam("wanted", type_=Text))
+    .order_by(apps.c.app)
+)
+
+
 async def holders(connection: AsyncConnection, key: str) -> list[KeyHolder]:
     """The apps that have this key: almost always one; each must be tried with its own hash."""
-    wanted = sa.select(apps, app_keys.c.secret_hash).join(app_keys, app_keys.c.app == apps.c.app).where(app_keys.c.key == key)
-    rows = mappings(await connection.execute(wanted.order_by(apps.c.app)))
+    return await connection.run_sync(holders_of, key)
+
+
+def holders_of(connection: sa.Connection, key: str) -> list[KeyHolder]:
+    """The same, where the connection is at hand."""
+    rows = mappings(connection.execute(_HOLDERS, {"wanted": key}))
     return [KeyHolder(App(**{k: v for k, v in row.items() if k != "secret_hash"}), row["secret_hash"]) for row in rows]
 
 

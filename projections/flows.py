@@ -244,15 +244,20 @@ def _version(flow: str, data: FlowPublished, event: Accepted) -> Row:
 
 async def find(connection: AsyncConnection, flow: str) -> Flow | None:
     """The flow, None for an unknown or deleted one."""
+    return await connection.run_sync(flow_of, flow)
+
+
+def flow_of(connection: sa.Connection, flow: str) -> Flow | None:
+    """The same, where the connection is at hand."""
     wanted = sa.select(flows).where(flows.c.flow == flow, flows.c.is_deleted.is_(False))
-    row = (await connection.execute(wanted)).mappings().one_or_none()
+    row = connection.execute(wanted).mappings().one_or_none()
     return None if row is None else Flow(**row)
 
 
 async def released(connection: AsyncConnection, flow: str, version: str = "") -> Release | None:
     """What a start runs: the version that is named, else the highest, else the release without a version (astron.md 1.5 step 4)."""
-    row = (await connection.execute(_start(flow, version, ""))).mappings().one_or_none()
-    return None if row is None else _release(dict(row), version)
+    row = await connection.run_sync(_row_of, flow, version, "")
+    return None if row is None else _release(row, version)
 
 
 async def bound(connection: AsyncConnection, flow: str, app: str) -> int | None:
@@ -273,7 +278,12 @@ async def resolve_start(
 
     A debug run without a version takes the draft, one that names a version to compare with takes that, both unasked for a licence.
     """
-    row = (await connection.execute(_start(flow, version, app))).mappings().one_or_none()
+    return await connection.run_sync(start_of, flow, version, app, mode)
+
+
+def start_of(connection: sa.Connection, flow: str, version: str, app: str, mode: Literal["open", "debug"]) -> Release | NoStart:
+    """The same, where the connection is at hand."""
+    row = _row_of(connection, flow, version, app)
     if row is None:
         return NoStart("no_flow")
     if mode == "debug" and not version:
@@ -284,7 +294,7 @@ async def resolve_start(
         return NoStart("not_bound")
     if row["licence"] == 0:
         return NoStart("binding_off")
-    return _release(dict(row), version) or NoStart("not_released")
+    return _release(row, version) or NoStart("not_released")
 
 
 async def page(connection: AsyncConnection, app: str | None = None, cursor: str | None = None, limit: int = 50) -> FlowPage:
@@ -328,9 +338,11 @@ async def compared(connection: AsyncConnection, flow: str) -> dict[str, str]:
     return {row["version"]: row["definition"] for row in (await connection.execute(wanted)).mappings()}
 
 
-def _start(flow: str, version: str, app: str) -> sa.Select[*tuple[Any, ...]]:
+def _starting(*, named: bool) -> sa.Select[*tuple[Any, ...]]:
+    """The row of a start, with the parameters `_flow`, `_app` and `_version`: made once, since making it costs more than asking."""
+    flow, app, version = (sa.bindparam(name, type_=Text) for name in ("_flow", "_app", "_version"))
     highest = sa.select(flow_versions.c.version).where(flow_versions.c.flow == flow).order_by(*_HIGHEST_FIRST).limit(1).scalar_subquery()
-    chosen = flow_versions.c.version == (version or highest)
+    chosen = flow_versions.c.version == (version if named else highest)
     return (
         sa.select(
             flows.c.flow,
@@ -348,6 +360,15 @@ def _start(flow: str, version: str, app: str) -> sa.Select[*tuple[Any, ...]]:
         .join(flow_comparisons, sa.and_(flow_comparisons.c.flow == flows.c.flow, flow_comparisons.c.version == version), isouter=True)
         .where(flows.c.flow == flow, flows.c.is_deleted.is_(False))
     )
+
+
+_START_NAMED, _START_HIGHEST = _starting(named=True), _starting(named=False)
+
+
+def _row_of(connection: sa.Connection, flow: str, version: str, app: str) -> Row | None:
+    asked = connection.execute(_START_NAMED if version else _START_HIGHEST, {"_flow": flow, "_version": version, "_app": app})
+    row = asked.mappings().one_or_none()
+    return None if row is None else dict(row)
 
 
 def _pinned(row: Row, version: str, definition: str) -> Release:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from services.api.api import Api
 from services.api.middleware import BodyLimit, Guard, Measured, Methods, Paths, UploadLimit
 from services.api.problems import Native, Refusal, path_of
+from services.api.quick import Quick
 from services.api.routes import (
     agent,
     assistant,
@@ -113,6 +114,7 @@ def create_app(world: World) -> FastAPI:
 
     for kind in _FORESEEN:
         app.add_exception_handler(kind, render)
+    app.add_middleware(Quick, api=api, foreseen=_FORESEEN, render=render)
     app.add_middleware(Guard, problems=api.problems)
     app.add_middleware(BodyLimit, problems=api.problems, limit=world.settings.max_body_bytes)
     app.add_middleware(UploadLimit, problems=api.problems, limit=_upload_bytes(world.settings))

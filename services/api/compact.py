@@ -2,10 +2,15 @@
 
 import json
 
+import orjson
+
 
 def compact(value: object) -> bytes:
     """The bytes."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # a surrogate, or a number of more than 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 DONE = b"data: [DONE]\n\n"

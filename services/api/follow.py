@@ -35,6 +35,8 @@ class Follower:
         self._final: int | None = None
         self._newest = 0
         self.position = after
+        self.left = False
+        """Whether whoever reads is gone."""
 
     @property
     def ended(self) -> bool:
@@ -92,6 +94,12 @@ class Follower:
         while not self.ended and (events := await self.next(0)):
             found += events
         return found
+
+    def leave(self) -> None:
+        """Whoever reads is gone: a waiting `next` returns, and nobody should ask again."""
+        self.left = True
+        if self._feed is not None:
+            self._feed.leave()
 
     def close(self) -> None:
         """Leave the feed. Safe to call twice."""

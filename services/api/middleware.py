@@ -44,9 +44,12 @@ class Paths:
         path, deprecated = current(scope["path"])
         if path != scope["path"]:
             scope = {**scope, "path": path, "raw_path": path.encode()}
+        if not deprecated:
+            await self._app(scope, receive, send)
+            return
 
         async def tell(message: Message) -> None:
-            if deprecated and message["type"] == "http.response.start":
+            if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Deprecation"] = _DEPRECATED
                 headers.append("Link", f'<{path.encode("ascii", "replace").decode()}>; rel="successor-version"')

@@ -7,6 +7,8 @@ where the request repeats an earlier one.
 import random
 from collections.abc import Callable
 
+import sqlalchemy as sa
+
 from events.commands import StartRun
 from events.refusal import CommandRepeated
 from events.run import Mode
@@ -47,9 +49,12 @@ def run_id(text: str) -> str | None:
 
 async def pinned(api: Api, caller: Caller, flow: str, version: str, mode: Mode) -> Pinned:
     """What a start runs. Raises `Refusal` in the order of astron.md 1.5."""
-    async with api.world.database.connect() as connection:
-        found = await flows.resolve_start(connection, flow, version, caller.app, mode)
-        owner = await flows.find(connection, flow) if isinstance(found, flows.Release) and found.for_editors else None
+
+    def resolve(rows: sa.Connection) -> tuple[flows.Release | flows.NoStart, flows.Flow | None]:
+        found = flows.start_of(rows, flow, version, caller.app, mode)
+        return found, flows.flow_of(rows, flow) if isinstance(found, flows.Release) and found.for_editors else None
+
+    found, owner = await api.world.database.ask(resolve)
     if isinstance(found, flows.NoStart):
         raise Refusal(*NO_START[found.reason])
     if owner is not None and not may_edit(caller, owner.app):

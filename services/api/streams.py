@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from prometheus_client import Gauge
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from events.acceptance import Accepted
 from services.api.compact import DONE, record
@@ -163,42 +164,78 @@ def answer(
     follow: bool = True,
     before: Sequence[Accepted] = (),
     media_type: str = "text/event-stream; charset=utf-8",
-) -> StreamingResponse:
+) -> Response:
     """The streaming answer. It ends with the run's last event, without one when the service stops, or at once with what is there.
 
     It ends where the rendering is done as well. `before` are events that were read from the follower already.
     """
-    body = _body(follower, rendering, ping_s, open_streams, before) if follow else _present(follower, rendering)
-    return StreamingResponse(body, headers={**HEADERS, EVENT_ID: run}, media_type=media_type)
+    if not follow:
+        return StreamingResponse(_present(follower, rendering), headers={**HEADERS, EVENT_ID: run}, media_type=media_type)
+    return Following(follower, rendering, ping_s, run, open_streams, before, media_type)
 
 
-async def _body(
-    follower: Follower, rendering: Rendering, ping_s: float, open_streams: Gauge, before: Sequence[Accepted]
-) -> AsyncIterator[bytes]:
-    loop = asyncio.get_running_loop()
-    open_streams.inc()
-    try:
-        piece = b"".join(map(rendering.render, before))
-        if before and (follower.ended or rendering.done()):
-            piece += rendering.last
-        if piece:
-            yield piece
+class Following(Response):
+    """The stream as it comes, piece by piece, in the task of the request. A client that is gone ends it at once."""
+
+    def __init__(
+        self,
+        follower: Follower,
+        rendering: Rendering,
+        ping_s: float,
+        run: str,
+        open_streams: Gauge,
+        before: Sequence[Accepted],
+        media_type: str,
+    ) -> None:
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        self.init_headers({**HEADERS, EVENT_ID: run})
+        self._follower = follower
+        self._rendering = rendering
+        self._ping_s = ping_s
+        self._open_streams = open_streams
+        self._before = before
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI)
+        follower = self._follower
+        listening = asyncio.ensure_future(_until_gone(receive))
+        listening.add_done_callback(lambda _: follower.leave())
+        self._open_streams.inc()
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await self._follow(send)
+        finally:
+            self._open_streams.dec()
+            follower.close()
+            listening.cancel()
+
+    async def _follow(self, send: Send) -> None:
+        follower, rendering, ping_s = self._follower, self._rendering, self._ping_s
+        loop = asyncio.get_running_loop()
         due = loop.time() + ping_s
-        while not follower.ended and not rendering.done():
-            events = await follower.next(max(0.0, due - loop.time()))
-            piece = b"".join(map(rendering.render, events))
-            if follower.ended or rendering.done():
-                piece += rendering.last
-            elif not piece and loop.time() >= due:
-                piece, due = rendering.alive(), loop.time() + ping_s
-            if piece:
-                yield piece
-                due = loop.time() + ping_s
-    except Closed:
-        return
-    finally:
-        open_streams.dec()
-        follower.close()
+        events: Sequence[Accepted] = self._before
+        try:
+            while (events or not (follower.ended or rendering.done())) and not follower.left:
+                piece = b"".join(map(rendering.render, events))
+                if follower.ended or rendering.done():
+                    await send({"type": "http.response.body", "body": piece + rendering.last, "more_body": False})
+                    return
+                if not piece and loop.time() >= due:
+                    piece = rendering.alive()
+                    due = loop.time() + ping_s
+                if piece:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    due = loop.time() + ping_s
+                events = await follower.next(max(0.0, due - loop.time()))
+        except Closed:
+            pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _present(follower: Follower, rendering: Rendering) -> AsyncIterator[bytes]:

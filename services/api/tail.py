@@ -46,6 +46,7 @@ class Feed:
         self._wake = asyncio.Event()
         self._cut = False
         self._closed = False
+        self._left = False
 
     def offer(self, event: Accepted, size: int) -> None:
         """Put an event in, or cut the reader off."""
@@ -57,14 +58,21 @@ class Feed:
             self._bytes += size
         self._wake.set()
 
+    def leave(self) -> None:
+        """Whoever reads is gone: `take` waits no more."""
+        self._left = True
+        self._wake.set()
+
     def close(self) -> None:
         """Nothing more will come."""
         self._closed = True
         self._wake.set()
 
     async def take(self, patience: float | None) -> list[Accepted]:
-        """All that is there, at least one; empty when nothing came for `patience` seconds. Raises `Cut` and `Closed`."""
+        """All that is there, at least one; empty when nothing came for `patience` seconds or nobody reads. Raises `Cut` and `Closed`."""
         while not self._events:
+            if self._left:
+                return []
             if self._cut:
                 raise Cut
             if self._closed:

@@ -9,8 +9,9 @@ import contextlib
 import sqlite3
 import threading
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import aiosqlite
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ from services.kit.errors import Refused
 from services.kit.progress import Progress
 from services.kit.settings import Settings
 
+T = TypeVar("T")
 BUSY_MS = 10_000
 CONNECT_S = 10
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -38,6 +40,7 @@ class Database:
         self.engine = _sqlite(self.url, self._workers) if self.is_sqlite else _postgres(self.url)
         self.progress = Progress()
         self._line = asyncio.Lock()
+        self._nearby: sa.Connection | None = None
 
     @property
     def name(self) -> str:
@@ -85,6 +88,33 @@ class Database:
             async with connection.begin():
                 yield connection
 
+    async def ask(self, work: Callable[[sa.Connection], T]) -> T:
+        """What `work` reads now, for questions that every request asks and an index answers.
+
+        On SQLite it is read here and at once: a thread's turn takes longer than the answer. Where the file is busy, and on
+        PostgreSQL, it is asked as everything else is.
+        """
+        if self.is_sqlite and self.url.database:
+            try:
+                return work(self._near())
+            except DBAPIError:
+                self._let_go()
+        async with self.engine.connect() as connection:
+            return await connection.run_sync(work)
+
+    def _near(self) -> sa.Connection:
+        if self._nearby is None:
+            self._nearby = sa.create_engine(
+                self.url.set(drivername="sqlite"), isolation_level="AUTOCOMMIT", poolclass=sa.pool.StaticPool, connect_args={"timeout": 0}
+            ).connect()
+        return self._nearby
+
+    def _let_go(self) -> None:
+        nearby, self._nearby = self._nearby, None
+        if nearby is not None:
+            nearby.close()
+            nearby.engine.dispose()
+
     async def check_schema(self) -> None:
         """Raises `Refused` when the schema is older or newer than this program, or the database does not answer."""
         from services.kit.migrations import check
@@ -99,6 +129,7 @@ class Database:
 
     async def dispose(self) -> None:
         """Close all connections, and wait for the threads of those that were cut off. Safe to call twice."""
+        self._let_go()
         await self.engine.dispose()
         for worker in list(self._workers):
             if worker.is_alive():

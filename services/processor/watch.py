@@ -7,8 +7,8 @@ after ours, a record of ours that is missing or out of order, or a record that t
 from typing import Protocol
 
 from events import topics
-from events.catalogue import data_of
-from events.envelope import StoredRecord, meta_of
+from events.catalogue import envelope_at
+from events.envelope import StoredRecord, meta_at
 from events.ownership import PartitionClaimed
 from services.kit.errors import HistoryLost
 from services.kit.log import Log
@@ -50,8 +50,8 @@ class ReadBack:
     def look_at(self, stored: StoredRecord) -> None:
         """The next record after our claim. Raises `Foreign`, `HistoryLost`, `Poisoned`."""
         with naming(topics.EVENTS, self._partition, stored.offset):
-            meta = meta_of(stored.record)
-            claim = data_of(meta, stored.record.value) if meta.type == PartitionClaimed.type else None
+            meta = meta_at(stored)
+            claim = envelope_at(stored).data if meta.type == PartitionClaimed.type else None
         if isinstance(claim, PartitionClaimed):
             if claim.after == self._claim:
                 raise Foreign(f"claim {claim.id} counts now")

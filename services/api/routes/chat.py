@@ -24,24 +24,25 @@ from services.api.streams import EVENT_ID, Rendering, answer, in_astron, timed, 
 from services.api.whole_frames import Whole
 
 router = APIRouter(route_class=StrictRoute, tags=["workflow chat"])
+LONGEST_KEY, LONGEST_FLAG = 255, 8
 _Key = Annotated[
-    str, Header(alias="Idempotency-Key", max_length=255, description="A repeat of a start with the same key follows the first run.")
+    str, Header(alias="Idempotency-Key", max_length=LONGEST_KEY, description="A repeat of a start with the same key follows the first run.")
 ]
 _LastId = Annotated[str, Header(alias="Last-Event-ID", max_length=64, description="The last `seq` that was read: re-attach after it.")]
-_Numbered = Annotated[str, Header(alias="X-Stream-Ids", max_length=8, description="`1` puts an `id:` line before each frame.")]
+_Numbered = Annotated[str, Header(alias="X-Stream-Ids", max_length=LONGEST_FLAG, description="`1` puts an `id:` line before each frame.")]
 _UNKNOWN = "The event is unknown, expired, or not this app's"
 
 
 @router.post("/workflow/v1/chat/completions")
 async def chat(body: Chat, api: TheApi, caller: TheCaller, request: Request, key: _Key = "", numbered: _Numbered = "") -> Response:
     """Run the published flow."""
-    return await _run(api, caller, request, body, "open", key, numbered)
+    return await run_chat(api, caller, request, body, "open", key, numbered)
 
 
 @router.post("/workflow/v1/debug/chat/completions")
 async def debug_chat(body: Chat, api: TheApi, caller: TheCaller, request: Request, key: _Key = "", numbered: _Numbered = "") -> Response:
     """Run the draft, with a frame for every node."""
-    return await _run(api, caller, request, body, "debug", key, numbered)
+    return await run_chat(api, caller, request, body, "debug", key, numbered)
 
 
 @router.get("/workflow/v1/chat/completions/{event_id}")
@@ -76,7 +77,8 @@ async def resume(body: Answer, api: TheApi, caller: TheCaller, request: Request,
     return _stream(api, follower, run, rendering, answered.before)
 
 
-async def _run(api: Api, caller: Caller, request: Request, body: Chat, mode: Mode, key: str, numbered: str) -> Response:
+async def run_chat(api: Api, caller: Caller, request: Request, body: Chat, mode: Mode, key: str, numbered: str) -> Response:
+    """Start a run (or follow the one with the same key) and answer with what it shows. Raises `Refusal`."""
     began = in_astron(api.world.clock, numbered=numbered == "1")
     rendering = timed(began, api.world.metrics.first_token_seconds.labels("astron").observe) if mode == "open" else began
     flow = flow_id(body.flow_id)

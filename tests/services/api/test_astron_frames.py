@@ -228,7 +228,11 @@ def test_a_ping_takes_no_place_in_the_sequence():
 
 def test_frames_are_compact_json_that_keeps_every_character():
     frame = {"text": "世界 é \x7f\u2028\x00 🙂", "n": 1e16, "s": 1e-07, "third": 1 / 3}
-    assert record(frame) == b"data: " + json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    sent = record(frame)
+    text = json.dumps(frame["text"], ensure_ascii=False).encode()
+    assert (sent[:6], sent[-2:], text in sent, b" " in sent[6:].replace(text, b"")) == (b"data: ", b"\n\n", True, False)
+    assert json.loads(sent[6:]) == frame
+    assert record({"text": "\ud800"}) == b'data: {"text":"?"}\n\n'
 
 
 def test_a_lone_surrogate_cannot_break_a_stream():

@@ -146,3 +146,29 @@ async def test_on_sqlite_only_durable_transactions_wait_for_the_disk(tmp_path: P
 )
 def test_what_does_not_answer_is_told_from_what_says_no(wrong: Exception, expected: bool) -> None:
     assert is_gone(wrong) is expected
+
+
+async def test_a_question_sees_what_was_committed_before_it_and_a_busy_file_is_asked_again(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'rows.sqlite'}")
+
+    def count(rows: sa.Connection) -> int:
+        return rows.execute(sa.select(sa.func.count()).select_from(secrets)).scalar_one()
+
+    async with database.begin() as connection:
+        await connection.run_sync(secrets.create)
+    assert await database.ask(count) == 0
+    async with database.begin() as connection:
+        await connection.execute(sa.insert(secrets), ROW)
+        assert await database.ask(count) == 0
+    assert await database.ask(count) == 1
+    asked: list[str] = []
+
+    def busy_once(rows: sa.Connection) -> int:
+        asked.append(str(rows.engine.url.drivername))
+        if len(asked) == 1:
+            raise OperationalError("select", {}, WHY)
+        return count(rows)
+
+    assert await database.ask(busy_once) == 1
+    assert asked == ["sqlite", "sqlite+aiosqlite"]
+    await database.dispose()
