@@ -1,0 +1,154 @@
+"""Two of each program on a real broker: each kind is killed, or restarted in good order, while answers stream.
+
+What must hold: who comes back with the last position ends up with the text of the run, nothing missing and nothing twice;
+history and audit tell the same. Pauses are printed, never judged: they depend on the machine.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.bench.fleet import Fleet
+from infra.bench.reader import Reader
+from services.dev import demo
+from services.kit.ids import new_id
+from tests.support import postgres
+from tests.support.fleets import TWO_OF_EACH, Record, answering, attempts, clients, events_of, found, on_kafka, published, said, settings_of
+from tests.support.model_server import ModelServer, model
+
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(400)]
+WORDS = [f"w{index} " for index in range(1, 41)]
+TEXT = "".join(WORDS)
+
+
+@pytest.fixture(scope="module")
+def fleet(kafka: str, postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    folder = tmp_path_factory.mktemp("fleet")
+    with postgres.database(postgres_server) as database, on_kafka(TWO_OF_EACH, kafka, database, folder, partitions=4) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+async def client(fleet: Fleet) -> AsyncIterator[httpx.AsyncClient]:
+    await asyncio.to_thread(fleet.wait_ready)
+    async with clients(fleet.urls[0]) as client:
+        yield client
+
+
+@pytest.fixture
+def record(fleet: Fleet) -> Record:
+    return Record(settings_of(fleet.environment))
+
+
+async def begun(client: httpx.AsyncClient, fleet: Fleet, server: ModelServer, key: str, *, chat: str = "") -> Reader:
+    """A reader on the first api that has read five words; the model holds the others back."""
+    flow = await published(client, answering(server, model("say", text=TEXT, hold=1, prefill=1, key=key)))
+    reader = Reader(client, fleet.urls)
+    server.release(key, 5)
+    await reader.ask(flow, until=5, chat=chat)
+    return reader
+
+
+async def killed_and_started_again(fleet: Fleet, name: str) -> int:
+    """As a supervisor does; the process id that is gone."""
+    pid = fleet.pid(name)
+    await asyncio.to_thread(fleet.kill, name)
+    fleet.start(name)
+    return pid
+
+
+async def assert_the_record_tells(client: httpx.AsyncClient, reader: Reader) -> list[dict[str, Any]]:
+    """The run's events; history and audit agree with them."""
+    assert reader.text == TEXT
+    assert reader.ended is not None
+    assert reader.ended["code"] == 0
+    events = await events_of(client, reader.run)
+    assert said(events) == TEXT
+    assert [event["type"] for event in events].count("run.completed") == 1
+    row = (await client.get(f"/v1/runs/{reader.run}", params={"min_position": len(events)})).json()
+    assert row["status"] == "completed"
+    audit = (await client.get("/v1/audit/events", params={"event_id": reader.run, "app": demo.APP})).json()["events"]
+    told = [event["type"] for event in reversed(audit)]
+    assert told == [event["type"] for event in events if event["type"] != "node.delta"]
+    return events
+
+
+async def test_the_owner_is_killed_and_the_other_processor_goes_on_in_a_second_attempt(
+    client: httpx.AsyncClient, fleet: Fleet, record: Record, model_server: ModelServer
+) -> None:
+    key = new_id()
+    reader = await begun(client, fleet, model_server, key)
+    owner = await record.owner(fleet, reader.run)
+    killed = await killed_and_started_again(fleet, owner)
+    await asyncio.to_thread(model_server.wait_aborted, key)
+    model_server.release(key, len(WORDS))
+    await reader.come_back()
+    events = await assert_the_record_tells(client, reader)
+    assert attempts(events) == [1, 2]
+    owners = await record.owners(reader.run)
+    assert killed in owners
+    assert killed != owners[-1], "the audit does not say that somebody else took over"
+
+
+async def test_the_api_is_killed_and_the_reader_comes_back_to_the_other_one(
+    client: httpx.AsyncClient, fleet: Fleet, model_server: ModelServer
+) -> None:
+    key = new_id()
+    reader = await begun(client, fleet, model_server, key)
+    await killed_and_started_again(fleet, "api-1")
+    model_server.release(key, len(WORDS))
+    await reader.come_back()
+    async with clients(fleet.url("api-2")) as other:
+        events = await assert_the_record_tells(other, reader)
+    assert attempts(events) == [1]
+
+
+async def test_the_projector_of_the_partition_is_killed_and_the_other_one_tells_the_whole_story(
+    client: httpx.AsyncClient, fleet: Fleet, record: Record, model_server: ModelServer
+) -> None:
+    key = new_id()
+    reader = await begun(client, fleet, model_server, key, chat=key)
+    label = f'{{partition="{record.partition(reader.run)}"}}'
+
+    async def holding() -> str:
+        lags = {name: await asyncio.to_thread(fleet.measured, name, "prozess_projector_lag_events") for name in fleet.of("projector")}
+        return next((name for name, lag in lags.items() if label in lag), "")
+
+    await killed_and_started_again(fleet, await found("projector of the partition", holding))
+    model_server.release(key, len(WORDS))
+    await reader.come_back()
+
+    async def completed() -> bool:
+        return (await client.get(f"/v1/runs/{reader.run}")).json().get("status") == "completed"
+
+    await found("end of the run in the rows", completed)
+    events = await assert_the_record_tells(client, reader)
+    assert attempts(events) == [1]
+    messages = (await client.get(f"/v1/chats/{key}/messages")).json()["messages"]
+    assert [(one["role"], one["content"]) for one in messages] == [("user", "go"), ("assistant", TEXT)]
+
+
+async def test_processors_are_restarted_one_after_the_other_under_streams_that_only_pause(
+    client: httpx.AsyncClient, fleet: Fleet, model_server: ModelServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "".join(f"w{index} " for index in range(240))
+    flow = await published(client, answering(model_server, model("say", text=words, gap_ms=50, prefill=1)))
+    readers = [Reader(client, fleet.urls, at=number) for number in range(8)]
+    reading = [asyncio.create_task(reader.whole(flow, new_id())) for reader in readers]
+
+    async def streaming() -> bool:
+        return all(len(reader.words) >= 5 for reader in readers)
+
+    await found("five words of each stream", streaming)
+    for name in fleet.of("processor"):
+        assert await asyncio.to_thread(fleet.stop, name) == 0
+        fleet.start(name)
+        await asyncio.to_thread(fleet.wait_ready, name)
+    await asyncio.gather(*reading)
+    assert {reader.text for reader in readers} == {words}
+    pauses = sorted(reader.longest_s for reader in readers)
+    with capsys.disabled():
+        print(f"\nrolling restart of two processors: streams paused {pauses[0]:.2f} to {pauses[-1]:.2f} s")  # noqa: T201 (a figure is a result)
