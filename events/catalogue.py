@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import pydantic
 from pydantic_core import from_json
 
-from events import app, bot, commands, delta, file, flow, node, ownership, question, refusal, run
+from events import app, bot, commands, delta, file, flow, node, ownership, question, refusal, run, tool
 from events.envelope import Command, Damaged, Envelope, Event, Fact, Meta, Record, StoredRecord, meta_at, meta_of
 from events.upcasters import upcast
 
@@ -31,6 +31,8 @@ EVENTS: tuple[type[Event], ...] = (
     node.ModelCalled,
     node.ModelResponded,
     node.ContextRetrieved,
+    node.ToolCalled,
+    node.ToolReturned,
     node.OutputOpened,
     node.OutputReleased,
     node.OutputClosed,
@@ -51,6 +53,8 @@ EVENTS: tuple[type[Event], ...] = (
     bot.BotConfigured,
     bot.BotRemoved,
     file.FileStored,
+    tool.ToolStored,
+    tool.ToolRemoved,
     refusal.CommandRefused,
     refusal.CommandRepeated,
 )
@@ -70,6 +74,8 @@ COMMANDS: tuple[type[Command], ...] = (
     commands.CreateBot,
     commands.ReviseBot,
     commands.RemoveBot,
+    commands.StoreTool,
+    commands.RemoveTool,
 )
 
 

@@ -12,6 +12,7 @@ from events.file import FileTerms
 from events.flow import Document
 from events.question import AnswerType
 from events.run import RunTerms
+from events.tool import ToolTerms
 
 
 class StartRun(RunTerms, Command):
@@ -137,6 +138,20 @@ class RemoveBot(Command):
 
     type: ClassVar[str] = "bot.remove"
     bot: str
+    app: str
+
+
+class StoreTool(ToolTerms, Command):
+    """Keep a tool, or a version of it."""
+
+    type: ClassVar[str] = "tool.store"
+
+
+class RemoveTool(Command):
+    """Remove the tool with all its versions."""
+
+    type: ClassVar[str] = "tool.remove"
+    tool: str
     app: str
 
 

@@ -191,6 +191,31 @@ class ContextRetrieved(NodeEvent):
     duration_ms: int
 
 
+class ToolCalled(NodeEvent):
+    """Evidence: a request went to a tool (an HTTP service, an MCP server, a database). No words, only a digest.
+
+    `tool` is its name, `kind` how it is called; `call` tells several calls of one node run apart.
+    """
+
+    type: ClassVar[str] = "tool.called"
+    kind: str
+    tool: str
+    call: str = ""
+    attributes: dict[str, JsonValue]
+    request_digest: str
+
+
+class ToolReturned(NodeEvent):
+    """Evidence: what came back. `problem` is there when the call failed."""
+
+    type: ClassVar[str] = "tool.returned"
+    call: str = ""
+    attributes: dict[str, JsonValue]
+    response_digest: str
+    duration_ms: int
+    problem: Problem | None = None
+
+
 class OutputOpened(NodeEvent):
     """An output node (message, end) has the floor: from here on its text is shown."""
 

@@ -43,6 +43,11 @@ def file_stream(file: str) -> str:
     return f"file-{file}"
 
 
+def tool_stream(app: str, tool: str) -> str:
+    """Tools are named by their apps; a tool's name holds no slash."""
+    return f"tool-{app}/{tool}"
+
+
 def refusals_stream(app: str) -> str:
     return f"refusals-{app}"
 

@@ -31,6 +31,7 @@ from services.api.routes import (
     records,
     runs,
     sockets,
+    tools,
     uploads,
     wiki,
 )
@@ -105,6 +106,7 @@ def create_app(world: World) -> FastAPI:
         health,
         sockets,
         uploads,
+        tools,
         wiki,
     ):
         app.include_router(part.router)

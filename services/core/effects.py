@@ -102,11 +102,27 @@ class CodeRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolRequest:
+    """Call an operation of a tool (an OpenAPI document of the app's register, or of the tool platform).
+
+    `version` "" = the newest. `business` names the arguments that may fill values a model must not give.
+    """
+
+    app: str
+    tool: str
+    operation: str
+    version: str
+    arguments: dict[str, JsonValue]
+    business: tuple[str, ...]
+    quiet_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoopRequest:
     """Ask for nothing: an effect that exists for `make bench` only."""
 
 
-Request = ModelRequest | RepositoryRequest | CodeRequest | NoopRequest
+Request = ModelRequest | RepositoryRequest | CodeRequest | ToolRequest | NoopRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +167,28 @@ class Retrieved:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSent:
+    """The request to a tool went out, as `tool.called` tells it."""
+
+    kind: str
+    tool: str
+    attributes: dict[str, JsonValue]
+    request_digest: str
+    call: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """The tool's call ended, well or not, as `tool.returned` tells it."""
+
+    attributes: dict[str, JsonValue]
+    response_digest: str
+    duration_ms: int
+    problem: Problem | None = None
+    call: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The effect succeeded; a model's text has come in pieces before. `outputs` are those of a node that is no model."""
 
@@ -167,4 +205,4 @@ class Broke:
     temporary: bool = False
 
 
-Outcome = Piece | Called | Responded | Retrieved | Done | Broke
+Outcome = Piece | Called | Responded | Retrieved | ToolSent | ToolAnswered | Done | Broke

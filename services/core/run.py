@@ -12,12 +12,12 @@ from pydantic import JsonValue
 from events.commands import AnswerQuestion, CancelRun, StartRun
 from events.delta import NodeDelta
 from events.envelope import Event
-from events.node import ContextRetrieved, ModelCalled, ModelResponded, NodeTimedOut, PassageAt
+from events.node import ContextRetrieved, ModelCalled, ModelResponded, NodeTimedOut, PassageAt, ToolCalled, ToolReturned
 from events.node import Problem as Said
 from events.refusal import CommandRefused
 from events.run import RunCancelled, RunStarted, RunTimedOut
 from services.core.codes import Code
-from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded, Retrieved
+from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded, Retrieved, ToolAnswered, ToolSent
 from services.core.graph import Graph
 from services.core.kind import Finished, Query
 from services.core.node_runs import broke, complete, completed, fail, said, start, start_again
@@ -198,6 +198,8 @@ def _told(turn: Turn, told: Told) -> None:
             )
         case Retrieved():
             turn.emit(_evidence(place, told.attempt, outcome))
+        case ToolSent() | ToolAnswered():
+            turn.emit(_of_tool(place, told.attempt, outcome))
         case Done():
             _done(turn, place, node, outcome)
         case Broke():
@@ -225,6 +227,16 @@ def _evidence(place: Place, attempt: int, found: Retrieved) -> ContextRetrieved:
         digest=found.digest,
         duration_ms=found.duration_ms,
     )
+
+
+def _of_tool(place: Place, attempt: int, outcome: ToolSent | ToolAnswered) -> ToolCalled | ToolReturned:
+    where = {"node": place[0], "path": place[1], "attempt": attempt, "call": outcome.call, "attributes": _tidied(outcome.attributes)}
+    if isinstance(outcome, ToolSent):
+        named = {"kind": outcome.kind, "tool": encodable(outcome.tool), "request_digest": outcome.request_digest}
+        return ToolCalled.model_validate({**where, **named})
+    problem = _tidy(outcome.problem) if outcome.problem else None
+    back = {"response_digest": outcome.response_digest, "duration_ms": outcome.duration_ms, "problem": problem}
+    return ToolReturned.model_validate({**where, **back})
 
 
 def _done(turn: Turn, place: Place, node: NodeRun, outcome: Done) -> None:

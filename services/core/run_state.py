@@ -138,7 +138,7 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
             return _ended(_with(_silenced(_out_of_line(state, place), frozenset({place})), place, NodeRun("skipped")), place)
         case n.RoundOpened() | n.RoundCompleted():
             return _round(state, place, event)
-        case n.ModelCalled() | n.ModelResponded() | n.ContextRetrieved():
+        case n.ModelCalled() | n.ModelResponded() | n.ContextRetrieved() | n.ToolCalled() | n.ToolReturned():
             return _with(state, place, replace(node, last=time)) if node else state
         case _:
             return _shown(state, place, event)

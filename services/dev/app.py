@@ -30,6 +30,7 @@ _EASIER = {
     "demo": True,
     "anonymous_app": demo.APP,
     "wiki_networks": LOOPBACK,
+    "egress_networks": LOOPBACK,
 }
 
 

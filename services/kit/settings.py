@@ -164,6 +164,22 @@ class Settings(BaseSettings):
         "", description="App for which callers on this machine act who name none, on the wiki surfaces only; empty: they need a key."
     )
 
+    # Tools, knowledge and databases of flows
+    egress_networks: Annotated[Names, AfterValidator(_networks)] = Field(
+        (), description="Networks that are not public and that tools, MCP servers and knowledge of flows may be in nevertheless."
+    )
+    egress_max_mb: int = Field(8, ge=1, le=1024, description="Largest answer of a tool or a service outside, in MiB.")
+    tool_limit_s: float = Field(40.0, ge=1, description="How long one tool call of an agent may take, in seconds.")
+    plugin_get_url: str = Field(
+        "", validation_alias="PLUGIN_GET_URL", description="Tool platform: where the documents of tools are; empty: our own register."
+    )
+    plugin_run_url: str = Field("", validation_alias="PLUGIN_RUN_URL", description="Tool platform: where tools are run.")
+    knowledge_url: str = Field("", validation_alias="KNOWLEDGE_URL", description="Knowledge service; empty: repositories of our register.")
+    knowledge_pro_url: str = Field("", validation_alias="KNOWLEDGE_PRO_URL", description="Knowledge service that answers with a model.")
+    rpa_url: str = Field("", validation_alias="RPA_BASE_URL", description="RPA service; its /rpa/v1/exec is called.")
+    memory_url: str = Field("", validation_alias="MEMORY_URL", description="Memory service; its /add and /search are called.")
+    sqlite_root: Place | None = Field(None, description="Folder below which database nodes may open SQLite files; empty: none.")
+
     # Only dev
     demo: bool = Field(False, description="Register the app `demo` and its flow at start (only `prozess dev` does).")
     wiki_root: Place | None = Field(None, description="Folder below which the wiki surfaces may read local repositories; empty: none.")

@@ -21,6 +21,8 @@ from services.core.flow import FLOW, WISHES, FlowState
 from services.core.graph import Graph
 from services.core.run import Decision
 from services.core.run_state import Active, Ended, NotStarted, RunState, evolve
+from services.core.tool import TOOL, ToolState
+from services.core.tool import WISHES as TOOL_WISHES
 from services.core.turn import Limits
 
 REMEMBERED_MS = topics.REMEMBERED_MS
@@ -45,13 +47,14 @@ class Answer:
 
 @dataclass
 class PartitionState:
-    """All streams of one partition. Runs that ended are only remembered by id, flows, apps and bots for good."""
+    """All streams of one partition. Runs that ended are only remembered by id, flows, apps, bots and tools for good."""
 
     runs: dict[str, Active] = field(default_factory=dict[str, Active])
     ended: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     flows: dict[str, FlowState] = field(default_factory=dict[str, FlowState])
     apps: dict[str, AppState] = field(default_factory=dict[str, AppState])
     bots: dict[str, BotState] = field(default_factory=dict[str, BotState])
+    tools: dict[str, ToolState] = field(default_factory=dict[str, ToolState])
     known: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     keys: dict[tuple[str, str], tuple[str, str, int]] = field(default_factory=dict[tuple[str, str], tuple[str, str, int]])
 
@@ -77,6 +80,8 @@ class PartitionState:
                 self.apps[name] = APP.evolve(self.apps.get(name, APP.initial), event, meta.time)
             case "bot":
                 self.bots[name] = BOT.evolve(self.bots.get(name, BOT.initial), event, meta.time)
+            case "tool":
+                self.tools[name] = TOOL.evolve(self.tools.get(name, TOOL.initial), event, meta.time)
             case _:
                 pass
 
@@ -109,6 +114,9 @@ class PartitionState:
             case _ if isinstance(wish, BOT_WISHES):
                 bot = self.bots.get(meta.stream.partition("-")[2], BOT.initial)
                 return self._answer(meta, BOT.decide(bot, wish, time))  # pyright: ignore[reportArgumentType]
+            case _ if isinstance(wish, TOOL_WISHES):
+                tool = self.tools.get(meta.stream.partition("-")[2], TOOL.initial)
+                return self._answer(meta, TOOL.decide(tool, wish, time))  # pyright: ignore[reportArgumentType]
             case _ if isinstance(wish, WISHES):
                 state = self.flows.get(meta.stream.partition("-")[2], FLOW.initial)
                 return self._answer(meta, FLOW.decide(state, wish, time))  # pyright: ignore[reportArgumentType]

@@ -12,7 +12,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from events.acceptance import Accepted
-from projections import apps, audit_events, bots, chat_messages, flows, node_runs, questions, run_journal, runs
+from projections import apps, audit_events, bots, chat_messages, flows, node_runs, questions, run_journal, runs, tools
 from projections.schema import Plain
 
 Apply = Callable[[sa.Connection, Sequence[Accepted]], None]
@@ -40,6 +40,7 @@ READ_MODELS: tuple[ReadModel, ...] = tuple(
     for module in (
         apps,
         bots,
+        tools,
         flows,
         runs,
         run_journal,

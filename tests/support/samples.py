@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from events import app, bot, commands, delta, file, flow, node, ownership, question, refusal, run
+from events import app, bot, commands, delta, file, flow, node, ownership, question, refusal, run, tool
 from events.catalogue import BY_TYPE
 from events.envelope import Envelope, Fact, Meta, Protected, Values, Words, encode
 
@@ -72,6 +72,10 @@ _APP_FULL: dict[str, Any] = {
 _FILE: dict[str, Any] = {"file": RUN, "key": f"{APP}/f.pdf", "app": APP, "name": words("tea.pdf"), "size": 3, "digest": DIGEST}
 _BOT: dict[str, Any] = {"bot": "bot-1", "app": APP, "configuration": {}, "digest": DIGEST}
 _BOT_FULL: dict[str, Any] = {"configuration": {"bot_id": "bot-1", "model_config": {"plan": {"sk": "secret:" + "0f" * 16}}}}
+_TOOL: dict[str, Any] = {
+    "tool": "weather", "app": APP, "kind": "openapi", "name": "Weather", "tool_version": "V1.0", "definition": DIGEST, "content": {},
+}  # fmt: skip
+_TOOL_FULL: dict[str, Any] = {"description": "Tells it.", "content": {"document": {}, "auth": {"key": "secret:" + "0f" * 16}}}
 _NODE: dict[str, Any] = {"node": "spark-llm::1"}
 _NODE_FULL: dict[str, Any] = {"path": (2, 0), "attempt": 3}
 _WITH_DOCUMENT: dict[str, Any] = {"definition": DIGEST, "document": DOCUMENT}
@@ -152,6 +156,14 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {**_NODE_FULL, "files": 3, "skipped": 1, "passages": (node.PassageAt(path="src/brew.py", first=1, last=9),)},
     ),
+    node.ToolCalled: (
+        {**_NODE, "kind": "http", "tool": "weather", "attributes": {}, "request_digest": DIGEST},
+        {**_NODE_FULL, "call": "call-1", "attributes": {"gen_ai.tool.name": "weather"}},
+    ),
+    node.ToolReturned: (
+        {**_NODE, "attributes": {}, "response_digest": DIGEST, "duration_ms": 9},
+        {**_NODE_FULL, "call": "call-1", "attributes": {"error.type": "timeout"}, "problem": PROBLEM},
+    ),
     node.OutputOpened: ({"node": "message::1"}, _NODE_FULL),
     node.OutputReleased: (
         {"node": "message::1", "unit": 0, "stage": "content", "text": words("b")},
@@ -208,6 +220,8 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     commands.StoreFile: (_FILE, {}),
     bot.BotConfigured: (_BOT, _BOT_FULL),
     bot.BotRemoved: ({"by": APP}, {}),
+    tool.ToolStored: (_TOOL, _TOOL_FULL),
+    tool.ToolRemoved: ({"by": APP}, {}),
     refusal.CommandRefused: ({"wished": "run.start", "target": f"run-{RUN}", "code": 20201, "message": "flow: there is none"}, {}),
     refusal.CommandRepeated: ({"wished": "run.start", "target": f"run-{RUN}", "first": "command-0"}, {}),
     commands.StartRun: (_TERMS, _TERMS_FULL),
@@ -226,6 +240,8 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     commands.RegisterApp: (_APP, _APP_FULL),
     commands.CreateBot: (_BOT, _BOT_FULL),
     commands.ReviseBot: (_BOT, _BOT_FULL),
+    commands.StoreTool: (_TOOL, _TOOL_FULL),
+    commands.RemoveTool: ({"tool": "weather", "app": APP}, {}),
     commands.RemoveBot: ({"bot": "bot-1", "app": APP}, {}),
 }
 

@@ -9,15 +9,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.core.effects import CodeRequest, ModelRequest, NoopRequest, Outcome, RepositoryRequest, Request
+from services.core.effects import CodeRequest, ModelRequest, NoopRequest, Outcome, RepositoryRequest, Request, ToolRequest
 from services.kit.clock import Clock
+from services.kit.database import Database
 from services.kit.metrics import Metrics
 from services.kit.models.provider import Models
 from services.kit.retrieval.retrieval import Retrieval
 from services.kit.sandbox.sandbox import Sandbox
 from services.kit.secrets import Secrets
 from services.kit.settings import Settings
-from services.processor.effects import code, llm, noop, repository
+from services.processor.effects import code, http_tool, llm, noop, repository
+from services.processor.tools.toolbox import Toolbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class EffectWorld:
     models: Models
     retrieval: Retrieval
     sandbox: Sandbox
+    toolbox: Toolbox
 
 
 class Outside(Protocol):
@@ -44,6 +47,8 @@ class Outside(Protocol):
     def clock(self) -> Clock: ...
     @property
     def metrics(self) -> Metrics: ...
+    @property
+    def database(self) -> Database: ...
 
 
 Effect = Callable[[Any, EffectWorld], AsyncGenerator[Outcome, None]]
@@ -52,6 +57,7 @@ EFFECTS: dict[type[Request], Effect] = {
     ModelRequest: llm.perform,
     RepositoryRequest: repository.perform,
     CodeRequest: code.perform,
+    ToolRequest: http_tool.perform,
     NoopRequest: noop.perform,
 }
 
@@ -61,6 +67,7 @@ async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
     """The effects' world for the life of a program; its connections are closed at the end. Raises `Refused` for bad settings."""
     models = Models(world.settings, world.clock)
     sandbox = Sandbox(world.settings)
+    toolbox = Toolbox(world.settings, world.database, world.secrets)
     try:
         await sandbox.open()
         yield EffectWorld(
@@ -71,10 +78,12 @@ async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
             models=models,
             retrieval=Retrieval(world.settings),
             sandbox=sandbox,
+            toolbox=toolbox,
         )
     finally:
         await sandbox.close()
         await models.aclose()
+        await toolbox.aclose()
 
 
 def perform(request: Request, world: EffectWorld) -> AsyncGenerator[Outcome, None]:

@@ -22,6 +22,7 @@ class Outside:
     secrets: Any
     clock: Any
     metrics: Any
+    database: Any = None
 
 
 def outside(**settings: Any) -> Outside:

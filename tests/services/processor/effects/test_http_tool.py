@@ -1,0 +1,131 @@
+"""Calling an operation of a tool: over a socket, with keys from the store, on the record by digests."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.tool import ToolStored
+from events.topics import tool_stream
+from services.core.effects import Done, ToolAnswered, ToolRequest, ToolSent
+from services.kit.database import Database
+from services.kit.settings import LOOPBACK
+from services.processor.effects import EffectWorld
+from tests.support.fixtures.effects import PlainSecrets, effect_settings, effect_world, outcomes_of
+from tests.support.fixtures.tool_server import tools
+from tests.support.histories import History
+from tests.support.openapi import weather
+from tests.support.rows import project
+from tests.support.tool_server import ToolServer
+
+__all__ = ["tools"]
+REFERENCE = "secret:" + "1" * 32
+REQUEST = ToolRequest("demo", "weather", "answer", "", {}, (), 5_000)
+
+
+@pytest.fixture
+async def world(tmp_path: Path, tools: ToolServer) -> AsyncIterator[EffectWorld]:
+    database = Database(f"sqlite:///{tmp_path}/rows.sqlite")
+    await database.migrate()
+    content = {"document": weather(tools.url), "auth": {"key": REFERENCE}}
+    terms = {
+        "tool": "weather",
+        "app": "demo",
+        "kind": "openapi",
+        "name": "w",
+        "tool_version": "V1.0",
+        "definition": "d",
+        "content": content,
+    }
+    history = History()
+    history.say(tool_stream("demo", "weather"), ToolStored.model_validate(terms))
+    await project(database, history)
+    made = effect_world(effect_settings(egress_networks=LOOPBACK), database=database)
+    assert isinstance(made.secrets, PlainSecrets)
+    made.secrets.values["demo", REFERENCE] = "k-123"
+    yield made
+    await made.toolbox.aclose()
+    await made.models.aclose()
+    await database.dispose()
+
+
+async def perform(world: EffectWorld, **changes: Any) -> list[Any]:
+    return (await outcomes_of(replace(REQUEST, **changes), world)).all
+
+
+async def test_values_and_keys_travel_as_the_document_says(world: EffectWorld, tools: ToolServer):
+    given = {"city": "Hefei", "days": [1, 2], "reason": "tea", "X-Caller": "us"}
+    sent, answered, done = await perform(world, operation="forecast", arguments=given, business=("X-Caller",))
+    (asked,) = tools.asked
+    assert (asked.method, asked.path) == ("POST", "/echo/Hefei")
+    assert asked.query == [("days", "1"), ("days", "2"), ("units", "metric")]
+    assert (asked.headers["x-caller"], asked.headers["x-key"], asked.json) == ("us", "k-123", {"reason": "tea"})
+    assert isinstance(done, Done)
+    assert done.outputs is not None
+    assert isinstance(sent, ToolSent)
+    assert (sent.kind, sent.tool) == ("http", "weather")
+    assert sent.attributes["prozess.tool.operation"] == "forecast"
+    assert isinstance(answered, ToolAnswered)
+    assert answered.problem is None
+    assert not any(word in repr((sent, answered)) for word in ("Hefei", "tea", "k-123"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tool": "none"}, "this app has no tool none"),
+        ({"app": "other"}, "this app has no tool weather"),
+        ({"version": "V9"}, "the tool weather has no version V9; it has V1.0"),
+        ({"operation": "nonsense"}, "has no operation nonsense; it has answer, fail, forecast, silent"),
+        ({"operation": "forecast", "arguments": {"reason": "x"}}, "the path parameter city is needed"),
+        ({"operation": "forecast", "arguments": {"city": "x"}}, "the body needs reason"),
+        ({"operation": "forecast", "arguments": {"city": "..", "reason": "x"}}, "the path parameter city is empty or a dot"),
+    ],
+)
+async def test_what_is_missing_is_said_before_anything_goes_out(world: EffectWorld, tools: ToolServer, changes: dict[str, Any], said: str):
+    (broke,) = await perform(world, **changes)
+    assert broke.problem.code == 23400
+    assert said in broke.problem.message
+    assert tools.asked == []
+
+
+async def test_a_key_that_is_gone_is_said(world: EffectWorld):
+    assert isinstance(world.secrets, PlainSecrets)
+    world.secrets.values.clear()
+    (broke,) = await perform(world, operation="forecast", arguments={"city": "x", "reason": "y"})
+    assert broke.problem.message == "the key key of weather is not known here (any more): store it again"
+
+
+async def test_a_failing_tool_is_told_without_its_words(world: EffectWorld):
+    _, answered, broke = await perform(world, operation="fail", arguments={"code": 503})
+    assert (broke.problem.code, broke.problem.message, broke.temporary) == (23400, "the tool weather (fail) answered 503", True)
+    assert answered.problem == broke.problem
+    assert answered.attributes == {"error.type": "503"}
+
+
+async def test_a_silent_tool_ends_at_the_nodes_limit(world: EffectWorld):
+    *_, broke = await perform(world, operation="silent", quiet_ms=50)
+    assert "did not answer within 0.05 s" in broke.problem.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ({"a": 1}, {"a": 1}),
+        ((200, "text/plain", b"tea"), "tea"),
+        ((204, "text/plain", b""), {}),
+        ((200, "text/plain", b"\xff"), "\ufffd"),
+    ],
+)
+async def test_an_answer_is_json_or_text(world: EffectWorld, tools: ToolServer, answer: Any, result: Any):
+    tools.answers["/answer"] = answer
+    assert (await perform(world))[-1] == Done(outputs={"result": result})
+
+
+async def test_an_answer_that_says_json_and_is_none_is_a_failure(world: EffectWorld, tools: ToolServer):
+    tools.answers["/answer"] = (200, "application/json", b"{")
+    assert "no JSON" in (await perform(world))[-1].problem.message
+    tools.answers["/answer"] = (200, "application/json", b"[" * 100 + b"]" * 100)
+    assert "no JSON" in (await perform(world))[-1].problem.message
