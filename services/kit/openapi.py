@@ -15,7 +15,6 @@ from openapi_spec_validator import validate
 from openapi_spec_validator.exceptions import OpenAPISpecValidatorError
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
-from services.core.values import MAX_DEPTH, deeper
 from services.kit.errors import ProzessError
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -68,8 +67,6 @@ class Operation:
 
 def check(document: Mapping[str, Any]) -> dict[str, Operation]:
     """The operations of a valid document. Raises `BadTool`."""
-    if deeper(cast("Any", document), 4 * MAX_DEPTH):
-        raise BadTool(f"document: it is nested deeper than {4 * MAX_DEPTH}")
     outside = next(_outside(document, "document"), None)
     if outside is not None:
         raise BadTool(f"{outside}: only references inside the document (#/…) are followed")
