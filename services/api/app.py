@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.api.api import Api
-from services.api.middleware import BodyLimit, Guard, Measured, Methods, Paths, UploadLimit
+from services.api.middleware import BodyLimit, Codes, Guard, Measured, Methods, Paths, UploadLimit
 from services.api.problems import Native, Refusal, path_of
 from services.api.quick import Quick
 from services.api.routes import (
@@ -132,6 +132,8 @@ def create_app(world: World) -> FastAPI:
         )
     app.add_middleware(Measured, metrics=world.metrics)
     app.add_middleware(Paths)
+    if world.settings.error_codes == "documented":
+        app.add_middleware(Codes, documented=True)
     return app
 
 

@@ -1,10 +1,14 @@
-"""The table of errors: symbol, code of the running system, codes in the documents, HTTP status, meaning.
+"""The table of errors: symbol, code of the running system, codes in the documents, HTTP status, meaning, what to do.
 
 `GET /v1/errors` serves it, error answers take `symbol` and `doc_code` from it. A code that is not listed has no symbol.
 """
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from services.api.advice import advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,25 @@ class Entry:
     message: str
     documents: Mapping[str, int] = field(default_factory=dict[str, int])
     status: int = 200
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return advice(self.code)
+
+    @property
+    def doc_code(self) -> int | None:
+        """The code of the documents: 003's before 000's before 001's."""
+        return next((self.documents[one] for one in ("003", "000", "001") if one in self.documents), None)
+
+    def shown(self) -> dict[str, Any]:
+        """As `GET /v1/errors` shows it."""
+        said = {"symbol": self.symbol, "code": self.code, "message": self.message, "documents": dict(self.documents)}
+        return {**said, "doc_code": self.doc_code, "status": self.status, "advice": self.advice}
+
+
+DOCUMENTED: ContextVar[bool] = ContextVar("documented", default=False)
+"""Whether the request at hand is answered with the documents' codes (`error_codes = documented`); set once a request."""
 
 
 _ROWS = """
@@ -169,12 +192,16 @@ TABLE: Mapping[int, Entry] = {**_BASIC, **{entry.code: entry for entry in _OF_AG
 
 
 def named(code: int) -> dict[str, str | int]:
-    """What an error answer says beside its code: `symbol`, and `doc_code` where a document gives one (003 before 000 before 001)."""
+    """What an error answer says beside its code: `symbol`, and `doc_code` where a document gives one."""
     entry = TABLE.get(code)
     if entry is None:
         return {}
-    said: dict[str, str | int] = {"symbol": entry.symbol}
-    for document in ("003", "000", "001"):
-        if document in entry.documents:
-            return {**said, "doc_code": entry.documents[document]}
-    return said
+    return {"symbol": entry.symbol} if entry.doc_code is None else {"symbol": entry.symbol, "doc_code": entry.doc_code}
+
+
+def numbered(body: object) -> object:
+    """An answer or frame with `code` and `doc_code` swapped where the documents' codes are wanted."""
+    if not isinstance(body, dict) or "doc_code" not in body or not DOCUMENTED.get():
+        return cast("object", body)
+    said: dict[str, Any] = {**body}
+    return {**said, "code": said["doc_code"], "doc_code": said["code"]}

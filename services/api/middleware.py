@@ -12,6 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.api.errors import DOCUMENTED
 from services.api.problems import Problems
 from services.api.surfaces import CURRENT, current, surface_of
 from services.kit import logs
@@ -29,6 +30,18 @@ _BODY_S = 60
 """How long a body may take to arrive, in seconds."""
 _UPLOAD_S = 600
 _UPLOADS = frozenset({CURRENT + "/upload_file", CURRENT + "/upload_files"})
+
+
+class Codes:
+    """Which codes the answers of a request carry: the running system's, or the documents'."""
+
+    def __init__(self, app: ASGIApp, *, documented: bool) -> None:
+        self._app = app
+        self._documented = documented
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        DOCUMENTED.set(self._documented)
+        await self._app(scope, receive, send)
 
 
 class Paths:

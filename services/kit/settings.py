@@ -103,6 +103,10 @@ class Settings(BaseSettings):
     )
     files_at_once: int = Field(10, ge=1, le=100, description="Files in one upload.")
     file_link_s: int = Field(7 * 86_400, ge=60, description="How long a link to an uploaded file lasts, in seconds.")
+    error_codes: Literal["running", "documented"] = Field(
+        "running",
+        description="`running`: `code` is the running system's; `documented`: that of 000, 001 and 003 where they give one.",
+    )
     public_url: str = Field("", description="Address under which callers reach the api, for links; empty: as the caller called it.")
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of /metrics and /health in programs other than the api; 0: none. On the address of `host`."

@@ -5,23 +5,37 @@ from importlib import resources
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response
 
+from services.api.errors import TABLE, Entry
 from services.api.problems import Missing
 
-router = APIRouter(prefix="/docs/doors", tags=["doors"])
+router = APIRouter(prefix="/docs", tags=["doors"])
 _PAGES = resources.files("services.api") / "docs"
 
 
-@router.get("")
+@router.get("/doors")
 async def pages() -> Response:
     """The names of the pages."""
     names = sorted(page.name.removesuffix(".md") for page in _PAGES.iterdir() if page.name.endswith(".md"))
     return PlainTextResponse("".join(f"/docs/doors/{name}\n" for name in names))
 
 
-@router.get("/{name}")
+@router.get("/doors/{name}")
 async def page(name: str) -> Response:
     """One page, in Markdown."""
     found = _PAGES / f"{name}.md"
     if not name.isidentifier() or not found.is_file():
         raise Missing("there is no such page; /docs/doors lists them")
     return PlainTextResponse(found.read_text(encoding="utf-8"), media_type="text/markdown; charset=utf-8")
+
+
+@router.get("/errors")
+async def errors() -> Response:
+    """The table of errors as a page, in Markdown."""
+    head = "# Errors\n\n| code | symbol | in the documents | HTTP | what it says | what to do |\n|---|---|---|---|---|---|\n"
+    rows = "".join(_row(entry) for entry in TABLE.values())
+    return PlainTextResponse(head + rows, media_type="text/markdown; charset=utf-8")
+
+
+def _row(entry: Entry) -> str:
+    documents = ", ".join(f"{document}: {code}" for document, code in entry.documents.items())
+    return f"| {entry.code} | {entry.symbol} | {documents} | {entry.status} | {entry.message} | {entry.advice} |\n"

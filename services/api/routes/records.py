@@ -85,4 +85,4 @@ async def audit(
 @router.get("/errors")
 async def errors() -> Response:
     """The table of errors: symbol, code, codes in the documents, HTTP status, meaning."""
-    return Json({"errors": [asdict(entry) for entry in TABLE.values()]})
+    return Json({"errors": [entry.shown() for entry in TABLE.values()]})
