@@ -18,7 +18,7 @@ from events.delta import NodeDelta
 from events.envelope import Values, Words
 from events.node import OutputClosed, OutputReleased
 from events.run import RunStarted
-from projections.schema import Json, Plain, Row, Text, Told, Whole, cursor_of, insert_new, mappings, metadata, parts_of, store
+from projections.schema import Json, Plain, Row, Text, Told, Whole, cursor_of, insert, insert_new, mappings, metadata, parts_of, store
 
 QUESTION, ANSWER = 0, 1
 _INPUT = "AGENT_USER_INPUT"
@@ -92,8 +92,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     parts = {run: {"run": run, "position": new[0].position, "said": _said(new)} for run, new in fresh.items()}
     ended = {run: new[-1] for run, new in fresh.items() if new[-1].meta.type in ENDS_A_RUN}
     going = [row for run, row in parts.items() if run not in ended and row["said"]]
-    if going:
-        connection.execute(sa.insert(chat_parts), going)
+    insert(connection, chat_parts, going)
     store(
         connection,
         chat_messages,

@@ -15,7 +15,7 @@ from events.acceptance import Accepted
 from events.catalogue import data_of
 from events.delta import NodeDelta
 from events.envelope import Envelope, Meta, Words
-from projections.schema import Json, Plain, Row, Text, Told, Whole, mappings, metadata, upsert
+from projections.schema import Json, Plain, Row, Text, Told, Whole, insert, mappings, metadata, upsert
 
 BLOCK = 256
 """The most pieces of text in one row."""
@@ -79,8 +79,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
             row["block"] = {"ids": [], "times": [], "offsets": [], "texts": []}
             _extend(row, event)
             open_blocks[run] = (kind, row)
-    if rows:
-        connection.execute(sa.insert(run_journal), rows)
+    insert(connection, run_journal, rows)
     upsert(connection, heads, [{"run": run, "position": known[run]} for run in names if run in known])
 
 

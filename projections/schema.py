@@ -42,14 +42,18 @@ class Text(sa.TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (the library asks for it)
-        if value is not None and ("\x00" in value or "\ue000" in value):
-            return value.replace("\ue000", "\ue0001").replace("\x00", "\ue0000")
-        return value
+        return _text_in(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (the library asks for it)
-        if value is not None and "\ue000" in value:
-            return value.replace("\ue0000", "\x00").replace("\ue0001", "\ue000")
-        return value
+        return _text_out(value)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:  # noqa: ARG002  # pyright: ignore[reportIncompatibleMethodOverride] (a name)
+        """The same without the library's steps around it: it is called for every value of every row."""
+        return _text_in
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[str | None], str | None]:  # noqa: ARG002  # pyright: ignore[reportIncompatibleMethodOverride] (a name)
+        """The same."""
+        return _text_out
 
 
 class Json(sa.TypeDecorator[Any]):
@@ -59,27 +63,52 @@ class Json(sa.TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 (the library asks for it)
-        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return None if value is None else _encode(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002 (the library asks for it)
         return None if value is None else json.loads(value)
 
 
-def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
-    """Insert the rows whose primary key is not there yet; the others stay as they are."""
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _text_in(value: str | None) -> str | None:
+    if value is not None and ("\x00" in value or "\ue000" in value):
+        return value.replace("\ue000", "\ue0001").replace("\x00", "\ue0000")
+    return value
+
+
+def _text_out(value: str | None) -> str | None:
+    if value is not None and "\ue000" in value:
+        return value.replace("\ue0000", "\x00").replace("\ue0001", "\ue000")
+    return value
+
+
+def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Insert rows whose keys are new. All have the same columns."""
     if rows:
-        connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
+        many(connection, ("insert", table, tuple(rows[0])), lambda: sa.insert(table), rows)
+
+
+def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Insert the rows whose primary key is not there yet; the others stay as they are. All have the same columns."""
+    if rows:
+        many(connection, ("insert new", table, tuple(rows[0])), lambda: _insert(connection, table).on_conflict_do_nothing(), rows)
 
 
 def upsert(connection: sa.Connection, table: sa.Table, rows: Sequence[Row], guard: str | None = "position") -> None:
     """Insert rows, or let them take the place of those with the same key whose `guard` is lower. All rows have the same columns."""
     if not rows:
         return
-    statement = _insert(connection, table)
-    keys = [column.name for column in table.primary_key]
-    given = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    newer = None if guard is None else table.c[guard] < statement.excluded[guard]
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=given, where=newer), list(rows))
+
+    def statement() -> sa.Executable:
+        new = _insert(connection, table)
+        keys = [column.name for column in table.primary_key]
+        given = {name: new.excluded[name] for name in rows[0] if name not in keys}
+        newer = None if guard is None else table.c[guard] < new.excluded[guard]
+        return new.on_conflict_do_update(index_elements=keys, set_=given, where=newer)
+
+    many(connection, ("upsert", table, guard, tuple(rows[0])), statement, rows)
 
 
 def store(connection: sa.Connection, table: sa.Table, changes: Iterable[Row]) -> None:
@@ -88,16 +117,45 @@ def store(connection: sa.Connection, table: sa.Table, changes: Iterable[Row]) ->
     for change in changes:
         groups[tuple(sorted(change))].append(change)
     needed = {column.name for column in table.columns if not column.nullable}
-    keys = {column.name for column in table.primary_key}
+    keys = sorted(column.name for column in table.primary_key)
     for columns, rows in groups.items():
-        rows.sort(key=lambda row: [row[key] for key in sorted(keys)])  # always the same order: two writers never lock crosswise
+        rows.sort(key=lambda row: [row[key] for key in keys])  # always the same order: two writers never lock crosswise
         if needed <= set(columns):
             upsert(connection, table, rows)
             continue
-        statement = sa.update(table).where(*(table.c[key] == sa.bindparam(f"_{key}") for key in keys))
-        statement = statement.where(table.c.position < sa.bindparam("_position"))
-        statement = statement.values({name: sa.bindparam(f"_{name}") for name in columns if name not in keys})
-        connection.execute(statement, [{f"_{name}": value for name, value in row.items()} for row in rows])
+
+        def statement(columns: tuple[str, ...] = columns) -> sa.Executable:
+            here = sa.update(table).where(*(table.c[key] == sa.bindparam(f"_{key}") for key in keys))
+            here = here.where(table.c.position < sa.bindparam("_position"))
+            return here.values({name: sa.bindparam(f"_{name}") for name in columns if name not in keys})
+
+        named = [{f"_{name}": value for name, value in row.items()} for row in rows]
+        many(connection, ("update", table, columns), statement, named)
+
+
+def many(connection: sa.Connection, name: tuple[Any, ...], statement: Callable[[], sa.Executable], rows: Sequence[Row]) -> None:
+    """Run a statement once a row, all with the same columns. It is made and compiled once for all times, under this name."""
+    key = (connection.dialect.name, *name)
+    ready = _READY.get(key)
+    if ready is None:
+        ready = _READY[key] = _compiled(connection.dialect, statement(), list(rows[0]))
+    text, order, is_named = ready
+    values = [tuple(row[name] if change is None else change(row[name]) for name, change in order) for row in rows]
+    names = [name for name, _ in order]
+    connection.exec_driver_sql(text, [dict(zip(names, each, strict=True)) for each in values] if is_named else values)
+
+
+_Change = Callable[[Any], Any]
+_Ready = tuple[str, list[tuple[str, _Change | None]], bool]
+_READY: dict[tuple[Any, ...], _Ready] = {}
+"""As many as there are shapes of rows. What the library does anew for each row of each call is done here once for each shape."""
+
+
+def _compiled(dialect: Dialect, statement: sa.Executable, columns: list[str]) -> _Ready:
+    compiled = cast("Any", statement).compile(dialect=dialect, column_keys=columns)
+    changes = {name: bound.type.dialect_impl(dialect).bind_processor(dialect) for name, bound in compiled.binds.items()}
+    names: list[str] = compiled.positiontup if compiled.positional else list(compiled.binds)
+    return str(compiled), [(name, changes[name]) for name in names], not compiled.positional
 
 
 def merge(changes: dict[Any, Row], key: Any, change: Row) -> None:

@@ -38,6 +38,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._workers = weakref.WeakSet[threading.Thread]()
         self.engine = _sqlite(self.url, self._workers) if self.is_sqlite else _postgres(self.url)
+        self._apart = _sqlite_apart(self.url) if self.is_sqlite else None
         self.progress = Progress()
         self._line = asyncio.Lock()
         self._nearby: sa.Connection | None = None
@@ -57,6 +58,24 @@ class Database:
             await connection.execution_options(writes=True, durable=durable)
             async with connection.begin():
                 yield connection
+
+    async def write(self, work: Callable[[sa.Connection], None]) -> None:
+        """A transaction that writes, for work that does all of it in one go.
+
+        On SQLite in a thread: from the event loop each of its statements would go to a thread and back four times. Cancelled,
+        it is waited for, since nothing can stop it half-way.
+        """
+        if self._apart is None:
+            async with self.begin() as connection:
+                await connection.run_sync(work)
+            return
+        async with self._line:
+            done = asyncio.ensure_future(asyncio.to_thread(_write, self._apart, work))
+            try:
+                await asyncio.shield(done)
+            except asyncio.CancelledError:
+                await asyncio.wait({done})
+                raise
 
     @contextlib.asynccontextmanager
     async def begin_beside(self, file: Path, name: str) -> AsyncGenerator[AsyncConnection]:
@@ -131,6 +150,8 @@ class Database:
         """Close all connections, and wait for the threads of those that were cut off. Safe to call twice."""
         self._let_go()
         await self.engine.dispose()
+        if self._apart is not None:
+            await asyncio.to_thread(self._apart.dispose)
         for worker in list(self._workers):
             if worker.is_alive():
                 await asyncio.to_thread(worker.join, CONNECT_S)
@@ -164,27 +185,45 @@ def _postgres(url: sa.URL) -> AsyncEngine:
     return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_timeout=CONNECT_S, connect_args=patience)
 
 
-def _sqlite(url: sa.URL, workers: weakref.WeakSet[threading.Thread]) -> AsyncEngine:
-    def opened() -> sqlite3.Connection:
-        connection = sqlite3.connect(url.database or ":memory:", timeout=BUSY_MS / 1000, isolation_level=None)  # we say BEGIN, below
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-            connection.execute(f"PRAGMA {setting}")
-        return connection
+def _write(engine: sa.Engine, work: Callable[[sa.Connection], None]) -> None:
+    with engine.connect() as connection:
+        connection.execution_options(writes=True)
+        with connection.begin():
+            work(connection)
 
+
+def _opened(url: sa.URL) -> sqlite3.Connection:
+    path = url.database or ":memory:"
+    connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)  # we say BEGIN, below
+    for setting in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {setting}")
+    return connection
+
+
+def _began(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if bool(options.get("durable")) != bool(connection.info.get("durable")):
+        connection.info["durable"] = bool(options.get("durable"))
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if options.get('durable') else 'NORMAL'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
+
+
+def _sqlite_apart(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(
+        url.set(drivername="sqlite"), creator=lambda: _opened(url), poolclass=sa.QueuePool, pool_size=1, max_overflow=0
+    )
+    event.listen(engine, "begin", _began)
+    return engine
+
+
+def _sqlite(url: sa.URL, workers: weakref.WeakSet[threading.Thread]) -> AsyncEngine:
     def connect() -> aiosqlite.Connection:
-        connection = aiosqlite.Connection(opened, 64)
+        connection = aiosqlite.Connection(lambda: _opened(url), 64)
         worker: threading.Thread = connection._thread  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] (as SQLAlchemy itself does)
         worker.daemon = True
         workers.add(worker)
         return connection
 
-    def began(connection: sa.Connection) -> None:
-        options = connection.get_execution_options()
-        if bool(options.get("durable")) != bool(connection.info.get("durable")):
-            connection.info["durable"] = bool(options.get("durable"))
-            connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if options.get('durable') else 'NORMAL'}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
-
     engine = create_async_engine(url, async_creator=connect)
-    event.listen(engine.sync_engine, "begin", began)
+    event.listen(engine.sync_engine, "begin", _began)
     return engine

@@ -48,7 +48,10 @@ _BURY = "DELETE FROM records WHERE place >= :low AND place < :high AND value = x
 _GROWN = 20_000
 """After so many records a compacted topic's partition is trimmed, and when it has doubled."""
 _READ = """
-SELECT json_group_array(json_array(place, time, hex(key), hex(value), headers)) FROM (
+SELECT '[' || coalesce(group_concat(
+    '[' || place || ',' || time || ',"' || hex(key) || '","' || hex(value) || '",' || headers || ']'
+), '') || ']'
+FROM (
     SELECT *, sum(length(value)) OVER (ORDER BY place) - length(value) AS before
     FROM (SELECT * FROM records WHERE place >= ? AND place < ? ORDER BY place LIMIT ?)
 ) WHERE before < ?
@@ -240,9 +243,10 @@ def _span(slot: int) -> dict[str, int]:
 def read(connection: sqlite3.Connection, slot: int, start: int, end: int, limit: int) -> list[StoredRecord]:
     """Up to `limit` records and about 8 MiB from `start` on, below `end`."""
     base = slot * _SPAN
+    unhex = bytes.fromhex
     (text,) = connection.execute(_READ, (base + start, base + end, limit, _READ_BYTES)).fetchone()
     return [
-        StoredRecord(place - base, Record(bytes.fromhex(key), bytes.fromhex(value), _headers_of_text(headers), time))
+        StoredRecord(place - base, Record(unhex(key), unhex(value), tuple([(name, one.encode("latin-1")) for name, one in headers]), time))
         for place, time, key, value, headers in orjson.loads(text)
     ]
 
@@ -269,7 +273,3 @@ def find_time(connection: sqlite3.Connection, slot: int, begin: int, end: int, t
 
 def _headers_to_text(record: Record) -> str:
     return orjson.dumps([[name, value.decode("latin-1")] for name, value in record.headers]).decode()
-
-
-def _headers_of_text(text: str) -> tuple[tuple[str, bytes], ...]:
-    return tuple((name, value.encode("latin-1")) for name, value in orjson.loads(text))

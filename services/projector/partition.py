@@ -15,14 +15,14 @@ from events.acceptance import Checkpoint, misfit
 from events.envelope import StoredRecord
 from events.topics import EVENTS
 from projections import checkpoints
-from services.kit.blobs import unpack
+from services.kit.blobs import is_packed, unpack
 from services.kit.database import is_gone
 from services.kit.errors import HistoryLost, ProzessError, Unreachable
 from services.kit.logs import logger
 from services.kit.world import World
 from services.projector.handler import Batch, Folding, Poisoned, write
 
-BATCH = 500
+BATCH = 1_000
 WRITE_S = 60
 _LONGEST_PAUSE_S = 10
 _FINISH_S = 5
@@ -90,14 +90,14 @@ class Partition:
             raise WrongHistory(f"{here} and the checkpoint of the rows disagree: {wrong}; {mend}")
 
     async def _project(self, folding: Folding, records: Sequence[StoredRecord]) -> None:
-        batch = folding.fold([await unpack(stored, self._world.blobs) for stored in records])
+        batch = folding.fold([await unpack(one, self._world.blobs) if is_packed(one.record) else one for one in records])
         with self._world.metrics.projector_batch_seconds.time():
             await self._patiently(lambda: self._write(batch))
         self._written(batch.after.offset)
 
     async def _write(self, batch: Batch) -> None:
-        async with self._writing, asyncio.timeout(WRITE_S), self._world.database.begin() as connection:
-            await connection.run_sync(write, batch)
+        async with self._writing, asyncio.timeout(WRITE_S):
+            await self._world.database.write(lambda connection: write(connection, batch))
 
     def _written(self, offset: int) -> None:
         self.offset = offset

@@ -16,7 +16,7 @@ from events.acceptance import Checkpoint, misfit
 from events.envelope import StoredRecord
 from events.topics import EVENTS
 from projections import checkpoints, schema
-from services.kit.blobs import Blobs, unpack
+from services.kit.blobs import Blobs, is_packed, unpack
 from services.kit.errors import ProzessError, Refused
 from services.projector.handler import Folding, write
 from services.projector.read_models import ReadModel
@@ -90,10 +90,9 @@ class Refold:
         self._tell(total, total)
 
     async def _write(self, folding: Folding, records: Sequence[StoredRecord]) -> None:
-        batch = folding.fold([await unpack(stored, self._blobs) for stored in records])
+        batch = folding.fold([await unpack(one, self._blobs) if is_packed(one.record) else one for one in records])
         try:
-            async with self._shadow.begin() as connection:
-                await connection.run_sync(write, batch, self._models)
+            await self._shadow.write(lambda connection: write(connection, batch, self._models))
         except checkpoints.Fenced:
             raise Refused("somebody else is doing the same at the same time: wait for that to end.") from None
         self.records += len(records)

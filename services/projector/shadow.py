@@ -8,7 +8,7 @@ transactions, and at its end the shadow's rows are the rows, all at once or not 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -36,8 +36,8 @@ class Shadow(Protocol):
         """Have the tables: those of an earlier, interrupted time if they were made for the same (then True), else new ones."""
         ...
 
-    def begin(self) -> contextlib.AbstractAsyncContextManager[AsyncConnection]:
-        """A transaction that writes the shadow."""
+    async def write(self, work: Callable[[sa.Connection], None]) -> None:
+        """Do it in a transaction that writes the shadow."""
         ...
 
     def snapshot(self) -> contextlib.AbstractAsyncContextManager[AsyncConnection]:
@@ -87,9 +87,9 @@ class SqliteShadow:
             await connection.run_sync(_make, tables, made_for)
         return False
 
-    def begin(self) -> contextlib.AbstractAsyncContextManager[AsyncConnection]:
-        """See `Shadow.begin`."""
-        return self._beside.begin()
+    async def write(self, work: Callable[[sa.Connection], None]) -> None:
+        """See `Shadow.write`."""
+        await self._beside.write(work)
 
     def snapshot(self) -> contextlib.AbstractAsyncContextManager[AsyncConnection]:
         """See `Shadow.snapshot`."""
@@ -130,7 +130,6 @@ class PostgresShadow:
         self._rows = database
         self._purpose = purpose
         self._home = self._schema = ""
-        self._engine = database.engine
 
     async def prepare(self, tables: Sequence[sa.Table], made_for: str) -> bool:
         """See `Shadow.prepare`. Raises `Refused` where the user may not make a schema."""
@@ -139,12 +138,12 @@ class PostgresShadow:
             exists = sa.text("SELECT count(*) FROM information_schema.schemata WHERE schema_name = :name")
             there = (await connection.execute(exists, {"name": self._schema})).scalar_one()
         if there:
-            async with self.begin() as connection:
+            async with self._inside(self._rows.begin()) as connection:
                 if await connection.run_sync(_made_for) == made_for:
                     return True
             await self.drop()
         try:
-            async with self.begin() as connection:
+            async with self._inside(self._rows.begin()) as connection:
                 await connection.exec_driver_sql(f'CREATE SCHEMA "{self._schema}"')
                 await connection.run_sync(_make, tables, made_for)
         except ProgrammingError as wrong:
@@ -153,19 +152,20 @@ class PostgresShadow:
             raise Refused(f"the user of the database {self._rows.name} may not make schemas: grant CREATE on the database.") from None
         return False
 
-    @contextlib.asynccontextmanager
-    async def begin(self) -> AsyncGenerator[AsyncConnection]:
-        """See `Shadow.begin`."""
-        async with self._engine.begin() as connection:
-            yield connection
+    async def write(self, work: Callable[[sa.Connection], None]) -> None:
+        """See `Shadow.write`."""
+        async with self._inside(self._rows.begin()) as connection:
+            await connection.run_sync(work)
+
+    def snapshot(self) -> contextlib.AbstractAsyncContextManager[AsyncConnection]:
+        """See `Shadow.snapshot`."""
+        return self._inside(self._rows.snapshot())
 
     @contextlib.asynccontextmanager
-    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
-        """See `Shadow.snapshot`."""
-        async with self._engine.connect() as connection:
-            await connection.execution_options(isolation_level="REPEATABLE READ")
-            async with connection.begin():
-                yield connection
+    async def _inside(self, transaction: contextlib.AbstractAsyncContextManager[AsyncConnection]) -> AsyncGenerator[AsyncConnection]:
+        async with transaction as connection:
+            await connection.exec_driver_sql(f'SET LOCAL search_path = "{self._schema}"')
+            yield connection
 
     @contextlib.asynccontextmanager
     async def taking_place(self, tables: Sequence[sa.Table]) -> AsyncGenerator[AsyncConnection]:
@@ -195,7 +195,6 @@ class PostgresShadow:
             async with self._rows.connect() as connection:
                 self._home = (await connection.exec_driver_sql("SELECT current_schema()")).scalar_one()
             self._schema = f"{self._home}_{self._purpose}"
-            self._engine = self._rows.engine.execution_options(schema_translate_map={None: self._schema})
 
     async def _outlive(self, holder: int) -> None:
         """Wait until nobody looks through a snapshot that is older than the shadow's newest row: it would not see that row."""

@@ -1,8 +1,7 @@
 """One partition of the projector: it goes on where the rows are, waits for what is away, and stops where the log is another."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,14 +110,12 @@ class Unsteady(Database):
     away = 0
     after_commit = False
 
-    @contextlib.asynccontextmanager
-    async def begin(self, durable: bool = False) -> AsyncGenerator[sa.ext.asyncio.AsyncConnection]:
+    async def write(self, work: Callable[[sa.Connection], None]) -> None:
         gone = self.away > 0
         self.away -= gone
         if gone and not self.after_commit:
             raise OperationalError("BEGIN", None, Exception("the server closed the connection"))
-        async with super().begin(durable) as connection:
-            yield connection
+        await super().write(work)
         if gone:
             raise OperationalError("COMMIT", None, Exception("the server closed the connection"))
 
