@@ -13,7 +13,7 @@ from events.run import Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """A function that a model calls: `arguments` as it wrote them, meant to be JSON."""
 
     id: str
@@ -32,7 +32,7 @@ class ChatMessage:
 
     role: str
     content: str
-    calls: tuple[Call, ...] = ()
+    calls: tuple[FunctionCall, ...] = ()
     answers: str = ""
 
 
@@ -194,7 +194,7 @@ class Done:
 
     usage: Usage | None = None
     outputs: dict[str, JsonValue] | None = None
-    calls: tuple[Call, ...] = ()
+    calls: tuple[FunctionCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

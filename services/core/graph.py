@@ -18,7 +18,7 @@ from services.core.node import node_of
 from services.core.nodes.spark_llm import THINKING
 from services.core.problems import Problem
 from services.core.values import Schema, default_of, pick
-from services.core.wiring import OUTSIDE, Edge, check_reach, edge_of, order_of, owners_of, start_of
+from services.core.wiring import OUTSIDE, Edge, check_handles, check_reach, edge_of, order_of, owners_of, start_of
 
 MAX_NODES = 5_000
 MAX_EDGES = 20_000
@@ -84,6 +84,7 @@ def compile_(document: object) -> Graph:
             raise Problem(Code.ENG_BUILD_ERROR, f"{one.id}: this node id is used twice")
         nodes[one.id] = node_of(one)
     edges = [edge_of(edge, nodes) for edge in part.edges]
+    check_handles(nodes, edges)
     start = start_of(nodes.values())
     owners = owners_of(start, nodes, edges)
     check_reach(nodes, edges, owners)

@@ -3,7 +3,7 @@
 A new kind is one file in `services.core.nodes`, one line in `services.core.kinds`, and one effect if it asks for work.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from events.question import Option
 from services.core.codes import Code
-from services.core.document import RetryConfig
-from services.core.effects import Call, Request
+from services.core.document import InputPart, RetryConfig
+from services.core.effects import FunctionCall, Request
 from services.core.run_state import Result
 from services.core.template import Unit
 from services.core.values import Schema
@@ -107,7 +107,7 @@ class Answer:
 
     content: str = ""
     reasoning: str = ""
-    calls: tuple[Call, ...] = ()
+    calls: tuple[FunctionCall, ...] = ()
     outputs: Mapping[str, JsonValue] | None = None
 
 
@@ -176,6 +176,8 @@ class Kind:
     request, a question to the person, or the node's result; else `receive` makes the result of what came, or `conclude` of the text
     alone, or its outputs are the node's.
     `work`, `ask`, `receive` and `conclude` may raise `Problem`, which fails the node without a further attempt.
+    `limits_attempt`: `retryConfig.timeout` limits the whole attempt, not the silence between two pieces. `handles` are the branches
+    of a node that chooses one: every edge that leaves it must carry one of them. `more_inputs` are inputs that its parameters hold.
     `gates`: output nodes after this one wait for it (3.7, output dependencies). `streams`: its text may be shown as it comes.
     """
 
@@ -192,4 +194,7 @@ class Kind:
     gates: bool = False
     streams: Callable[[Node], bool] = lambda _: False
     retries: bool = False
+    limits_attempt: bool = False
+    handles: Callable[[Node], Collection[str] | None] | None = None
+    more_inputs: Callable[[Params], Sequence[InputPart]] | None = None
     check: Callable[[Node], None] = _nothing

@@ -4,8 +4,17 @@ from collections.abc import Mapping
 
 from services.core.kind import Kind
 from services.core.nodes.chat_model import CHAT_MODEL
+from services.core.nodes.decision_making import DECISION_MAKING
 from services.core.nodes.end import END
+from services.core.nodes.if_else import IF_ELSE
 from services.core.nodes.ifly_code import IFLY_CODE
+from services.core.nodes.iteration import ITERATION
+from services.core.nodes.iteration_node_end import ITERATION_NODE_END
+from services.core.nodes.iteration_node_start import ITERATION_NODE_START
+from services.core.nodes.loop import LOOP
+from services.core.nodes.loop_exit import LOOP_EXIT
+from services.core.nodes.loop_node_end import LOOP_NODE_END
+from services.core.nodes.loop_node_start import LOOP_NODE_START
 from services.core.nodes.message import MESSAGE
 from services.core.nodes.question_answer import QUESTION_ANSWER
 from services.core.nodes.spark_llm import SPARK_LLM
@@ -20,6 +29,15 @@ KINDS: Mapping[str, Kind] = {
         START,
         SPARK_LLM,
         CHAT_MODEL,
+        DECISION_MAKING,
+        IF_ELSE,
+        ITERATION,
+        ITERATION_NODE_START,
+        ITERATION_NODE_END,
+        LOOP,
+        LOOP_NODE_START,
+        LOOP_NODE_END,
+        LOOP_EXIT,
         MESSAGE,
         TEXT_JOINER,
         IFLY_CODE,

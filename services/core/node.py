@@ -12,7 +12,7 @@ from pydantic import JsonValue, ValidationError
 
 from services.core import document as shapes
 from services.core.codes import Code
-from services.core.kind import Input, Node, Output, Source
+from services.core.kind import Input, Kind, Node, Output, Params, Source
 from services.core.kinds import KINDS
 from services.core.problems import Problem
 from services.core.values import MAX_DEPTH, Schema, deeper, is_of, literal, misfits
@@ -32,7 +32,7 @@ def node_of(part: shapes.NodePart) -> Node:
         id=part.id,
         kind=kind,
         alias=part.data.meta.alias,
-        inputs=tuple(_input(one, part.id) for one in part.data.inputs),
+        inputs=_inputs(part, kind, param),
         outputs=outputs,
         param=param,
         retry=part.data.retry,
@@ -41,6 +41,15 @@ def node_of(part: shapes.NodePart) -> Node:
     _check_preset(node)
     kind.check(node)
     return node
+
+
+def _inputs(part: shapes.NodePart, kind: Kind, param: Params) -> tuple[Input, ...]:
+    try:
+        more = kind.more_inputs(param) if kind.more_inputs else ()
+    except ValidationError as wrong:
+        raise Problem(Code.PROTOCOL_VALIDATION_ERROR, f"{part.id}: nodeParam: {shapes.told(wrong)}") from None
+    taken = {one.name for one in more}
+    return tuple(_input(one, part.id) for one in (*(one for one in part.data.inputs if one.name not in taken), *more))
 
 
 def _input(part: shapes.InputPart, node: str) -> Input:

@@ -38,8 +38,9 @@ def errand_of(event: Event) -> Errand | None:
 class NodeRun:
     """One node as running. `last` is when something last came from it; `rank` its place in the order of completion.
 
-    `awaits` is what it waits for while it runs. `steps` are the results of its recorded steps, `said` how many pieces of
-    content and of reasoning came before the step that is under way; `taken_over` says that this step began with an earlier owner.
+    `awaits` is what it waits for while it runs. `steps` are the results of its recorded steps, `since` when the step under way was
+    first tried, `said` how many pieces of content and of reasoning came before it; `taken_over` says that it began with an earlier
+    owner.
     """
 
     status: Literal["running", "completed", "skipped", "failed"]
@@ -58,6 +59,7 @@ class NodeRun:
     awaits: n.Awaits = "effect"
     steps: tuple[Step, ...] = ()
     said: tuple[int, int] = (0, 0)
+    since: int = 0
     taken_over: bool = False
     usage: r.Usage | None = None
 

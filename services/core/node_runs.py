@@ -69,6 +69,9 @@ def start_again(turn: Turn, place: Place, reason: str) -> None:
 def complete(turn: Turn, place: Place, finished: Finished, **more: object) -> bool:
     """Record a node's outputs, if they are of the declared types. False when the node failed instead (20601)."""
     node = turn.node(place)
+    if finished.handle is not None and not any(edge.handle == finished.handle for edge in turn.graph.outgoing[place[0]]):
+        fail(turn, place, Said(code=Code.ENG_RUN_ERROR, message=f"Branch not found: no edge leaves {node.alias} at {finished.handle}"))
+        return False
     wrong = misfits(finished.outputs, node.schema)
     if wrong:
         fail(turn, place, Said(code=Code.VARIABLE_POOL_SET_PARAMETER_ERROR, message=f"Node name: {node.alias}, {wrong}"))
@@ -126,9 +129,9 @@ def broke(turn: Turn, place: Place, problem: Said, *, again: bool = True) -> Seq
     node, known = turn.node(place), turn.node_run(place)
     assert known is not None, "what broke has begun"
     retry = node.retry
-    said_something = bool(len(known.content) or len(known.reasoning))
+    sent = node.kind.streams(node) and bool(len(known.content) or len(known.reasoning))
     then = "end"
-    if retry.should_retry and node.kind.retries and not said_something:
+    if retry.should_retry and node.kind.retries and not sent:
         left = again and known.failures < retry.max_retries
         then = "retry" if left else {0: "end", 1: "preset", 2: "branch"}[retry.error_strategy]
     if then == "end":

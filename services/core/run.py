@@ -26,7 +26,7 @@ from services.core.questions import answer, ends_at, expire, why_not
 from services.core.release import shown_at
 from services.core.run_state import Active, Ended, NodeRun, NotStarted, Place, RunState
 from services.core.scheduling import advance, show, sweep, unfinished
-from services.core.steps import ask, quiet_ms, receive, step
+from services.core.steps import ask, due, quiet_ms, receive, step
 from services.core.turn import Limits, Turn
 from services.core.values import default_of, encodable, misfits
 
@@ -92,7 +92,7 @@ def due_at(state: RunState, graph: Graph, limits: Limits) -> int | None:
     """When time next changes this run, in milliseconds since 1970; None for one that is over."""
     if not isinstance(state, Active):
         return None
-    quiet = [state.nodes[place].last + quiet_ms(graph, place, limits) + GRACE_MS for place in state.working]
+    quiet = [due(graph, place, state.nodes[place], limits) + GRACE_MS for place in state.working]
     deadline = [state.question.deadline] if state.question else []
     return min([ends_at(state, limits.run_ms), *quiet, *deadline])
 
@@ -286,7 +286,7 @@ def _due(turn: Turn) -> None:
             continue
         quiet = quiet_ms(turn.graph, place, turn.limits)
         node = run.nodes[place]
-        if turn.time >= node.last + quiet + GRACE_MS:
+        if turn.time >= due(turn.graph, place, node, turn.limits) + GRACE_MS:
             turn.emit(NodeTimedOut(node=place[0], path=place[1], attempt=node.attempt, limit_ms=quiet))
             _broke(turn, place, Said(code=Code.NODE_RUN_ERROR, message=f"Node execution timeout: nothing came for {quiet / 1000:g} s"))
             if turn.over:

@@ -218,7 +218,7 @@ def _told(state: Active, place: Place, node: NodeRun | None, event: NodeDelta, t
 def _started(state: Active, place: Place, node: NodeRun | None, event: n.NodeStarted, time: int) -> Active:
     words = event.inputs.words if event.inputs else None
     if node is None:
-        node = NodeRun("running", event.kind, event.attempt, last=time, inputs=words, awaits=event.awaits)
+        node = NodeRun("running", event.kind, event.attempt, last=time, since=time, inputs=words, awaits=event.awaits)
     else:
         node = replace(
             node,
@@ -228,6 +228,8 @@ def _started(state: Active, place: Place, node: NodeRun | None, event: n.NodeSta
             inputs=words or node.inputs,
             awaits=event.awaits,
             taken_over=node.taken_over or event.reason == "taken_over",
+            since=node.since if event.reason == "taken_over" else time,
+            said=(len(node.content), len(node.reasoning)) if event.reason == "retried" else node.said,
         )
     state = _with(state, place, node)
     if event.kind in OUTPUT_KINDS:
@@ -243,6 +245,7 @@ def _stepped(state: Active, place: Place, node: NodeRun, event: n.NodeStepComple
     stepped = replace(
         node,
         last=time,
+        since=time,
         awaits=event.awaits,
         steps=(*node.steps, event.result.words or {}),
         said=(len(node.content), len(node.reasoning)),

@@ -26,6 +26,15 @@ Asked = Request | Query | Finished
 """What a node asks of the world or of a person, or its result."""
 
 
+def due(graph: Graph, place: Place, node: NodeRun, limits: Limits) -> int:
+    """When a working node has said nothing for too long, or worked for too long where its setting limits the whole attempt."""
+    quiet = node.last + quiet_ms(graph, place, limits)
+    compiled = graph.nodes[place[0]]
+    if compiled.kind.limits_attempt and compiled.retry.should_retry:
+        return min(quiet, node.since + quiet_ms(graph, place, limits))
+    return quiet
+
+
 def awaits_of(asked: Asked) -> Awaits:
     """What a node waits for that asks this."""
     if isinstance(asked, Query):
@@ -60,13 +69,14 @@ def ask(state: Active, place: Place, graph: Graph, limits: Limits, *steps: Step)
 def receive(node: Node, known: NodeRun, outcome: Done) -> Finished:
     """The result of a node of one step."""
     kind = node.kind
+    content, reasoning = known.recorded
     if kind.receive is not None:
-        answer = Answer(known.content.text, known.reasoning.text, outcome.calls, outcome.outputs)
+        answer = Answer(content, reasoning, outcome.calls, outcome.outputs)
         return kind.receive(node, known.inputs or {}, answer)
     if outcome.outputs is not None:
         return Finished(outcome.outputs)
     assert kind.conclude is not None, "a node whose effect gives no outputs makes them of the text"
-    return kind.conclude(node, known.content.text, known.reasoning.text)
+    return kind.conclude(node, content, reasoning)
 
 
 def step(turn: Turn, place: Place, outcome: Done) -> Finished | None:

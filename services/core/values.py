@@ -53,6 +53,11 @@ def is_of(value: JsonValue, type_: str) -> bool:
             return True
 
 
+def type_of(value: JsonValue) -> str:
+    """The narrowest type that a value has."""
+    return next(type_ for type_ in ("boolean", "integer", "number", "string", "array", "object", "") if not type_ or is_of(value, type_))
+
+
 def read(text: str) -> JsonValue:
     """The value of a JSON text. Raises `ValueError` for what is no JSON: NaN, lone surrogates, depth over `MAX_DEPTH`, too."""
     value = from_json(text, allow_inf_nan=False)

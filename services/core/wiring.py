@@ -40,6 +40,18 @@ def edge_of(part: shapes.EdgePart, nodes: Mapping[str, Node]) -> Edge:
     return Edge(part.source, part.target, "" if plain else handle, on_failure=False)
 
 
+def check_handles(nodes: Mapping[str, Node], edges: Iterable[Edge]) -> None:
+    """Every edge that leaves a node which chooses a branch names one of its branches. Raises 22300."""
+    for edge in edges:
+        kind = nodes[edge.source].kind
+        known = kind.handles(nodes[edge.source]) if kind.handles and not edge.on_failure else None
+        if known is not None and edge.handle not in known:
+            said = f"there is no branch {edge.handle}" if edge.handle else "sourceHandle is missing"
+            raise Problem(
+                Code.ENG_BUILD_ERROR, f"edge {edge.source} → {edge.target}: {said}; expected one of {', '.join(sorted(known)[:20])}"
+            )
+
+
 def start_of(nodes: Iterable[Node]) -> str:
     starts = [node.id for node in nodes if node.kind.name == "node-start"]
     if len(starts) != 1:

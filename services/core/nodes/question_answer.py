@@ -3,7 +3,7 @@
 A direct question takes free text, an option question the name of one of its options: "A", "B", never its text or id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -204,6 +204,12 @@ def check(node: Node) -> None:
         raise Problem(Code.ENG_PROTOCOL_VALIDATE_ERROR, f"{node.id}: nodeParam.optionAnswer: one default option (type 1) at most")
 
 
+def handles(node: Node) -> Collection[str] | None:
+    """A branch for each option; a direct question has none."""
+    param = _param(node)
+    return [one.id for one in param.options] if param.kind == "option" else None
+
+
 QUESTION_ANSWER = Kind(
     name="question-answer",
     params=QuestionParams,
@@ -211,5 +217,6 @@ QUESTION_ANSWER = Kind(
     ask=ask,
     stepwise=True,
     gates=True,
+    handles=handles,
     check=check,
 )

@@ -1,7 +1,7 @@
 """One chunk of a streamed answer, read with care: providers send all kinds of things in the OpenAI shape.
 
 In comes what the client library made of a `data:` line, unchecked; out go tokens and notes. Ignored on purpose: roles,
-log probabilities, other choices than the first, tool calls (the finish reason tells of them), keep-alive comments.
+log probabilities, other choices than the first, keep-alive comments.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from openai.types.chat import ChatCompletionChunk
 
 from events.run import Usage
-from services.kit.models.port import ModelFailed, Noted, Part, Token
+from services.kit.models.port import Fragment, ModelFailed, Noted, Part, Token
 
 
 class Objected(Exception):
@@ -41,7 +41,17 @@ def _of_choice(choice: object) -> Iterator[Part]:
     text = _words(delta, "content") or _words(delta, "refusal")
     if text:
         yield Token("content", text)
+    yield from _fragments(_get(delta, "tool_calls"))
     yield Noted(finish_reason=_text(_get(choice, "finish_reason")), usage=_usage(_get(choice, "usage")))
+
+
+def _fragments(calls: object) -> Iterator[Part]:
+    for place, call in enumerate(calls if isinstance(calls, list) else ()):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] (the library does not check)
+        number, function = _count(call, "index"), _get(call, "function")
+        name, arguments = _text(_get(function, "name")), _get(function, "arguments")
+        if arguments is not None and not isinstance(arguments, str):
+            raise ModelFailed("the model sent arguments of a function that are not text", kind="protocol")
+        yield Fragment(place if number is None else number, _text(_get(call, "id")), name, arguments or "")
 
 
 def _words(delta: object, name: str) -> str:

@@ -52,7 +52,9 @@ def handed_over(question: Question, shape: Shape) -> Shape:
 
 def messages_of(question: Question, shape: Shape) -> list[JsonValue]:
     """The messages of the request, the recorded text last where it is handed over."""
-    messages: list[JsonValue] = [{"role": role, "content": content} for role, content in question.messages]
+    messages: list[JsonValue] = [
+        {"role": role, "content": content, **question.more.get(place, {})} for place, (role, content) in enumerate(question.messages)
+    ]
     if shape != "never":
         messages.append(_last(question, shape))
     return messages
@@ -116,7 +118,7 @@ class NewOnly:
 
     def of(self, part: Part) -> Part | None:
         """The part, what is new of it, or nothing."""
-        if isinstance(part, Noted):
+        if not isinstance(part, Token):
             return part
         if self._deaf and part.stage == "reasoning":
             self._dropped += len(part.text)

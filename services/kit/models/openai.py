@@ -15,11 +15,12 @@ import httpx2
 import openai
 from pydantic import JsonValue
 
+from services.kit.models.calls import Calls
 from services.kit.models.chunks import Objected, parts_of
 from services.kit.models.continues import NewOnly, fields_of, messages_of
 from services.kit.models.endpoint import Endpoint
 from services.kit.models.failures import told, translated
-from services.kit.models.port import ModelFailed, Noted, Part, Question, Shape, Token
+from services.kit.models.port import Fragment, ModelFailed, Noted, Part, Question, Shape, Token
 
 _AFTER_STOP_S = 5.0
 _OURS: dict[str, JsonValue] = {"stream": True, "n": 1}
@@ -47,13 +48,15 @@ class OpenAICall:
 
     async def stream(self) -> AsyncGenerator[Part, None]:
         """See `Call.stream`."""
-        new, finish_reason = NewOnly(self._question, self.continues), ""
+        new, finish_reason, calls = NewOnly(self._question, self.continues), "", Calls()
         try:
             async with aclosing(self._parts()) as parts:
                 async for part in parts:
-                    if isinstance(part, Noted):
+                    if isinstance(part, Fragment):
+                        calls.add(part)
+                    elif isinstance(part, Noted):
                         finish_reason = part.finish_reason or finish_reason
-                    if (fresh := new.of(part)) is not None:
+                    if not isinstance(part, Fragment) and (fresh := new.of(part)) is not None:
                         yield fresh
         except Objected as objection:
             raise told(objection.body, self._question, self._endpoint) from None
@@ -61,8 +64,10 @@ class OpenAICall:
             raise translated(error, self._endpoint, self._question) from None
         for part in new.rest():
             yield part
-        if finish_reason != "stop":
+        if finish_reason != "stop" and not (calls and self._question.tools and finish_reason == "tool_calls"):
             raise _unfinished(finish_reason)
+        for call in calls.whole() if self._question.tools else ():
+            yield call
 
     async def _parts(self) -> AsyncGenerator[Part, None]:
         """All that the provider sends. The silence that is allowed counts from the last token, or from when we ask again."""
@@ -78,7 +83,7 @@ class OpenAICall:
                     yield part
                     if isinstance(part, Token):
                         deadline = clock.time() + quiet_s
-                    elif part.finish_reason:
+                    elif isinstance(part, Noted) and part.finish_reason:
                         stopped, deadline = True, clock.time() + min(_AFTER_STOP_S, quiet_s)
 
     async def _send(self) -> "openai.AsyncStream[Any]":
@@ -109,6 +114,8 @@ def _body(question: Question, shape: Shape) -> dict[str, JsonValue]:
         "stream_options": {"include_usage": True},
         "temperature": question.temperature,
         "max_tokens": question.max_tokens,
+        "tools": [*question.tools] or None,
+        "tool_choice": question.tool_choice,
         **fields_of(shape),
         **question.extra,
     }

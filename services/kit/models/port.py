@@ -4,7 +4,7 @@ In comes a `Question`; out comes a `Call`, which says what goes out before it go
 the provider tells about them. Failures are raised as `ModelFailed`, with a sentence that holds no key and no stack.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -38,7 +38,8 @@ class ModelFailed(ProzessError):
 class Question:
     """What is asked. `url` as the node has it (may be empty), `key` resolved, `quiet_s` in seconds.
 
-    `messages` are (role, content). `recorded` and `recorded_reasoning` are on the record from an earlier attempt.
+    `messages` are (role, content), `more` further fields of them by place. `tools` and `tool_choice` are as OpenAI has them.
+    `recorded` and `recorded_reasoning` are on the record from an earlier attempt.
     """
 
     url: str
@@ -51,6 +52,9 @@ class Question:
     recorded: str = ""
     recorded_reasoning: str = ""
     quiet_s: float = 60.0
+    more: Mapping[int, dict[str, JsonValue]] = field(default_factory=dict[int, dict[str, JsonValue]])
+    tools: tuple[JsonValue, ...] = ()
+    tool_choice: JsonValue = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,25 @@ class Token:
 
     stage: Stage
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """Some more of the function call with this number: its id and name come once, its arguments piece by piece."""
+
+    number: int
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """A function that the model calls, whole."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +106,8 @@ class Noted:
         )
 
 
-Part = Token | Noted
+Part = Token | Noted | Fragment | FunctionCall
+"""What a provider sends; a `Call` puts fragments together before it hands them on."""
 
 
 class Call(Protocol):

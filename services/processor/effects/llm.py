@@ -17,11 +17,12 @@ from pydantic import JsonValue
 
 from events.node import Problem
 from services.core.codes import Code
-from services.core.effects import Broke, Called, Done, ModelRequest, Outcome, Piece, Responded
+from services.core.effects import Broke, Called, ChatMessage, Done, FunctionCall, ModelRequest, Outcome, Piece, Responded, Tool
 from services.kit.errors import SecretMissing
 from services.kit.logs import logger
 from services.kit.metrics import Metrics
-from services.kit.models.port import Call, ModelFailed, Noted, Question
+from services.kit.models.port import Call, ModelFailed, Noted, Question, Token
+from services.kit.models.port import FunctionCall as FunctionCalled
 from services.kit.models.provider import Models
 from services.kit.secrets import Secrets, is_reference
 
@@ -55,7 +56,7 @@ async def perform(request: ModelRequest, world: World) -> AsyncGenerator[Outcome
         failure = watch.failure
         outcome = "completed" if failure is None else "timed_out" if failure.kind == "timeout" else "failed"
         yield watch.responded()
-        yield Done(watch.noted.usage) if failure is None else _broke(failure)
+        yield Done(watch.noted.usage, calls=tuple(watch.calls)) if failure is None else _broke(failure)
     finally:
         world.metrics.model_calls.labels(outcome).inc()
 
@@ -66,6 +67,7 @@ class _Watch:
     def __init__(self) -> None:
         self.noted = Noted()
         self.failure: ModelFailed | None = None
+        self.calls: list[FunctionCall] = []
         self.first_ms: int | None = None
         self.text = hashlib.sha256()
         self._loop = asyncio.get_running_loop()
@@ -92,6 +94,9 @@ async def _pieces(call: Call, watch: _Watch, metrics: Metrics) -> AsyncGenerator
             async for part in parts:
                 if isinstance(part, Noted):
                     watch.noted = watch.noted.plus(part)
+                elif isinstance(part, FunctionCalled):
+                    watch.calls.append(FunctionCall(part.id, part.name, part.arguments))
+                if not isinstance(part, Token):
                     continue
                 if watch.first_ms is None:
                     watch.first_ms = watch.elapsed_ms()
@@ -118,6 +123,9 @@ async def _question(request: ModelRequest, secrets: Secrets) -> Question:
         url=request.url,
         model=request.model,
         messages=tuple((message.role, message.content) for message in request.messages),
+        more={place: more for place, message in enumerate(request.messages) if (more := _more(message))},
+        tools=tuple(_tool(tool) for tool in request.tools),
+        tool_choice=_choice(request.tool_choice),
         key=key,
         temperature=request.temperature,
         max_tokens=request.max_tokens,
@@ -126,6 +134,26 @@ async def _question(request: ModelRequest, secrets: Secrets) -> Question:
         recorded_reasoning=request.recorded_reasoning,
         quiet_s=request.quiet_ms / 1000,
     )
+
+
+def _more(message: ChatMessage) -> dict[str, JsonValue]:
+    """What a message says beside its text: the functions that an assistant called, or which call a tool answers."""
+    more: dict[str, JsonValue] = {"tool_call_id": message.answers} if message.answers else {}
+    if message.calls:
+        more["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in message.calls
+        ]
+    return more
+
+
+def _tool(tool: Tool) -> JsonValue:
+    return {"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters}}
+
+
+def _choice(choice: str) -> JsonValue:
+    if choice in {"", "auto", "required", "none"}:
+        return choice or None
+    return {"type": "function", "function": {"name": choice}}
 
 
 def _attributes(noted: Noted, failure: ModelFailed | None) -> dict[str, JsonValue]:

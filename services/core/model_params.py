@@ -1,0 +1,80 @@
+"""What all nodes that ask a model have in common: their parameters, the request, and the JSON inside an answer.
+
+In come a node's parameters and messages; out goes a `ModelRequest`. What a model answered is read with patience: a fenced
+block, or the text itself.
+"""
+
+import re
+from typing import Literal, cast
+
+from pydantic import Field, JsonValue
+
+from services.core.codes import Code
+from services.core.effects import ChatMessage, ModelRequest, Tool
+from services.core.kind import Asking, Inputs, Params
+from services.core.patterns import pattern
+from services.core.problems import Problem
+from services.core.template import parse, render
+from services.core.values import read
+
+_FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+
+
+class ModelParams(Params):
+    """Parameters as the console writes them. `url` is the OpenAI address of the model, `apiKey` a secret reference."""
+
+    model: str
+    domain: str
+    app_id: str = Field(alias="appId")
+    api_key: str = Field(alias="apiKey")
+    api_secret: str = Field(alias="apiSecret")
+    url: str = ""
+    source: Literal["xinghuo", "openai"] = "xinghuo"
+    temperature: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=2048, gt=0, alias="maxTokens")
+    extra: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue], alias="extraParams")
+
+    def request(
+        self, asking: Asking, messages: tuple[ChatMessage, ...], tools: tuple[Tool, ...] = (), tool_choice: str = ""
+    ) -> ModelRequest:
+        """What the model is asked."""
+        return ModelRequest(
+            app=asking.app,
+            url=self.url,
+            key=self.api_key,
+            model=self.domain or self.model,
+            messages=messages,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            extra=self.extra,
+            recorded=asking.recorded,
+            recorded_reasoning=asking.recorded_reasoning,
+            quiet_ms=asking.quiet_ms,
+            tools=tools,
+            tool_choice=tool_choice,
+        )
+
+    def check(self, node: str) -> None:
+        """Only what this build can do is accepted, and said so."""
+        if self.source != "openai":
+            raise Problem(
+                Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node}: nodeParam.source must be openai, other providers are not available"
+            )
+
+
+def rendered(template: str, inputs: Inputs) -> str:
+    """A template with the node's inputs."""
+    return render(parse(template, inputs.keys()), inputs.__getitem__)
+
+
+def object_in(content: str, written: str = "") -> dict[str, JsonValue] | None:
+    """The JSON object in an answer: what the pattern finds, else a fenced block, else all of it. None where that is no object."""
+    found = pattern(written, "the pattern").found_in(content) if written else None
+    if found is None:
+        fenced = _FENCED.search(content)
+        found = content if fenced is None else fenced[1]
+    try:
+        answer = read(found)
+    except ValueError:
+        return None
+    return cast("dict[str, JsonValue]", answer) if isinstance(answer, dict) else None
