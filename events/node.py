@@ -216,6 +216,18 @@ class ToolReturned(NodeEvent):
     problem: Problem | None = None
 
 
+class VariablesSet(NodeEvent):
+    """Variables that outlive their run took these values, by name; others stay as they were.
+
+    `pool` is a digest of whose they are: app, person, chat (or the run alone, where it has none), and `flow`.
+    """
+
+    type: ClassVar[str] = "variables.set"
+    pool: str
+    flow: str
+    values: Values
+
+
 class OutputOpened(NodeEvent):
     """An output node (message, end) has the floor: from here on its text is shown."""
 

@@ -118,11 +118,20 @@ class ToolRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class VariablesRequest:
+    """Read the variables of a pool, as of everything that is in the log of the run's partition. They come as the output `values`."""
+
+    app: str
+    run: str
+    pool: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoopRequest:
     """Ask for nothing: an effect that exists for `make bench` only."""
 
 
-Request = ModelRequest | RepositoryRequest | CodeRequest | ToolRequest | NoopRequest
+Request = ModelRequest | RepositoryRequest | CodeRequest | ToolRequest | VariablesRequest | NoopRequest
 
 
 @dataclass(frozen=True, slots=True)

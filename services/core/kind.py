@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from events.question import Option
+from events.run import RunTerms
 from services.core.codes import Code
 from services.core.document import InputPart, RetryConfig
 from services.core.effects import FunctionCall, Request
@@ -75,12 +76,25 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """Values of variables that outlive the run; `pool` as `services.core.variables` names it."""
+
+    pool: str
+    flow: str
+    values: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
-    """A node's result. `raw_output` is what a model said where that is not the output; `handle` the branch it chose."""
+    """A node's result. `raw_output` is what a model said where that is not the output; `handle` the branch it chose.
+
+    `remembered` is what later runs of the chat may read.
+    """
 
     outputs: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     raw_output: str | None = None
     handle: str | None = None
+    remembered: Remembered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +103,7 @@ class Asking:
 
     `steps` are the results of the steps that are on the record (a model's: `content`, `reasoning`, `calls`; a person's:
     `event_type`, `content`; else the effect's outputs). `recorded` is what the step under way has said so far; `taken_over` that
-    it began with an earlier owner, so that what was asked of the world may have been done already.
+    it began with an earlier owner, so that what was asked of the world may have been done already. `terms` are those of the run.
     """
 
     app: str
@@ -99,6 +113,7 @@ class Asking:
     steps: tuple[Mapping[str, JsonValue], ...] = ()
     attempt: int = 1
     taken_over: bool = False
+    terms: RunTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +193,7 @@ class Kind:
     `work`, `ask`, `receive` and `conclude` may raise `Problem`, which fails the node without a further attempt.
     `limits_attempt`: `retryConfig.timeout` limits the whole attempt, not the silence between two pieces. `handles` are the branches
     of a node that chooses one: every edge that leaves it must carry one of them. `more_inputs` are inputs that its parameters hold.
+    With `sees_absence` inputs that refer to nodes which did not run are null, not defaults.
     `gates`: output nodes after this one wait for it (3.7, output dependencies). `streams`: its text may be shown as it comes.
     """
 
@@ -197,4 +213,5 @@ class Kind:
     limits_attempt: bool = False
     handles: Callable[[Node], Collection[str] | None] | None = None
     more_inputs: Callable[[Params], Sequence[InputPart]] | None = None
+    sees_absence: bool = False
     check: Callable[[Node], None] = _nothing

@@ -16,10 +16,12 @@ from services.core.nodes.loop_exit import LOOP_EXIT
 from services.core.nodes.loop_node_end import LOOP_NODE_END
 from services.core.nodes.loop_node_start import LOOP_NODE_START
 from services.core.nodes.message import MESSAGE
+from services.core.nodes.node_variable import NODE_VARIABLE
 from services.core.nodes.question_answer import QUESTION_ANSWER
 from services.core.nodes.spark_llm import SPARK_LLM
 from services.core.nodes.start import START
 from services.core.nodes.text_joiner import TEXT_JOINER
+from services.core.nodes.variable_aggregation import VARIABLE_AGGREGATION
 from services.core.nodes.wiki_prompt import WIKI_PROMPT
 from services.core.nodes.wiki_retrieve import WIKI_RETRIEVE
 
@@ -41,6 +43,8 @@ KINDS: Mapping[str, Kind] = {
         MESSAGE,
         TEXT_JOINER,
         IFLY_CODE,
+        NODE_VARIABLE,
+        VARIABLE_AGGREGATION,
         QUESTION_ANSWER,
         WIKI_RETRIEVE,
         WIKI_PROMPT,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from events.node import Awaits, NodeCompleted, NodeFailed, NodeStarted
+from events.node import Awaits, NodeCompleted, NodeFailed, NodeStarted, VariablesSet
 from events.node import Problem as Said
 from events.run import RunFailed
 from services.core.codes import Code
@@ -44,7 +44,7 @@ def start(turn: Turn, place: Place, inputs: dict[str, JsonValue] | None, awaits:
 
 
 def start_again(turn: Turn, place: Place, reason: str) -> None:
-    """Record a new attempt, which goes on from the recorded text."""
+    """Record a new attempt. After another owner it goes on from the recorded text; after a failure it begins anew."""
     node = turn.node_run(place)
     assert node is not None, "what begins again has begun"
     turn.emit(
@@ -57,7 +57,7 @@ def start_again(turn: Turn, place: Place, reason: str) -> None:
                 "alias": turn.node(place).alias,
                 "progress": turn.progress,
                 "reason": reason,
-                "recorded": node.content.length,
+                "recorded": len(node.recorded[0]) if reason == "taken_over" else 0,
                 "awaits": node.awaits,
                 "step": len(node.steps),
                 "inputs": turn.values(node.inputs or {}),
@@ -83,6 +83,11 @@ def complete(turn: Turn, place: Place, finished: Finished, **more: object) -> bo
 def completed(turn: Turn, place: Place, finished: Finished, **more: object) -> None:
     """Record a node's outputs as they are: defaults and presets need not fit what the node itself may answer."""
     known = turn.node_run(place)
+    told = finished.remembered
+    if told is not None:
+        attempt = known.attempt if known else 1
+        values = turn.values(told.values)
+        turn.emit(VariablesSet(node=place[0], path=place[1], attempt=attempt, pool=told.pool, flow=told.flow, values=values))
     turn.emit(
         NodeCompleted.model_validate(
             {

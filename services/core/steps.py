@@ -46,7 +46,8 @@ def first(turn: Turn, place: Place, inputs: dict[str, JsonValue]) -> Asked:
     """What a node asks when it is reached."""
     node = turn.node(place)
     assert node.kind.ask is not None, "this node asks"
-    return node.kind.ask(node, inputs, Asking(keys_of(turn.run.terms), quiet_ms(turn.graph, place, turn.limits)))
+    terms = turn.run.terms
+    return node.kind.ask(node, inputs, Asking(keys_of(terms), quiet_ms(turn.graph, place, turn.limits), terms=terms))
 
 
 def ask(state: Active, place: Place, graph: Graph, limits: Limits, *steps: Step) -> Asked:
@@ -62,6 +63,7 @@ def ask(state: Active, place: Place, graph: Graph, limits: Limits, *steps: Step)
         steps=(*known.steps, *steps),
         attempt=known.attempt,
         taken_over=known.taken_over and not steps,
+        terms=state.terms,
     )
     return node.kind.ask(node, known.inputs or {}, asking)
 

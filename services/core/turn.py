@@ -99,7 +99,19 @@ class Turn:
     def inputs(self, place: Place) -> dict[str, JsonValue]:
         """The values of a node's inputs by name. Raises `Problem` 20600 for a key that no schema has."""
         node = self.node(place)
-        return {one.name: self.value(one.source, place, f"{node.id}: input {one.name}") for one in node.inputs}
+        return {
+            one.name: None
+            if node.kind.sees_absence and self._is_absent(one.source, place)
+            else self.value(one.source, place, f"{node.id}: input {one.name}")
+            for one in node.inputs
+        }
+
+    def _is_absent(self, source: Source, place: Place) -> bool:
+        """Whether the source is an output of a node that did not run."""
+        if not source.node or source.node not in self.graph.nodes:
+            return False
+        node = self.node_run(self.seen_from(source.node, place))
+        return node is None or node.status != "completed"
 
     def value(self, source: Source, place: Place, where: str) -> JsonValue:
         """A source's value as stored, else the default of its type."""

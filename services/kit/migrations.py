@@ -17,13 +17,40 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from projections import apps, audit_events, bots, chat_messages, checkpoints, flows, node_runs, questions, run_journal, runs, tools
+from projections import (
+    apps,
+    audit_events,
+    bots,
+    chat_messages,
+    checkpoints,
+    flows,
+    node_runs,
+    questions,
+    run_journal,
+    runs,
+    tools,
+    variables,
+)
 from projections.schema import metadata as METADATA  # noqa: N812 (a constant here)
 from services.kit import secret_table
 from services.kit.database import Database, is_gone
 from services.kit.errors import Refused
 
-TABLES_OF = (apps, audit_events, bots, chat_messages, checkpoints, flows, node_runs, questions, run_journal, runs, tools, secret_table)
+TABLES_OF = (
+    apps,
+    audit_events,
+    bots,
+    chat_messages,
+    checkpoints,
+    flows,
+    node_runs,
+    questions,
+    run_journal,
+    runs,
+    secret_table,
+    tools,
+    variables,
+)
 """Importing these fills the metadata."""
 FOLDER = Path(__file__).resolve().parents[2] / "alembic"
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from events.acceptance import Accepted
-from projections import apps, audit_events, bots, chat_messages, flows, node_runs, questions, run_journal, runs, tools
+from projections import apps, audit_events, bots, chat_messages, flows, node_runs, questions, run_journal, runs, tools, variables
 from projections.schema import Plain
 
 Apply = Callable[[sa.Connection, Sequence[Accepted]], None]
@@ -48,6 +48,7 @@ READ_MODELS: tuple[ReadModel, ...] = tuple(
         questions,
         chat_messages,
         audit_events,
+        variables,
     )
 )
 

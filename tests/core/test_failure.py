@@ -207,3 +207,12 @@ def test_a_skipped_source_is_an_empty_unit_and_a_default_value():
     run = told(document).fails("ask")
     assert run.text == "[|B]"
     assert run.last.outputs.words == {"g": "", "b": "B"}
+
+
+def test_an_attempt_whose_tokens_nobody_saw_is_made_again_from_the_beginning():
+    settings = {"respFormat": 2}
+    run = told(asking(retry(0, 1), outputs={"output": "string"}, param=settings), q="x").say("ask", '{"output": "a').fails("ask")
+    assert run.asked("ask").recorded == ""
+    (_, again) = run.of("node.started", "ask")
+    assert (again.reason, again.recorded) == ("retried", 0)
+    assert run.say("ask", '{"output": "b"}').done("ask").text == "T:b 0"

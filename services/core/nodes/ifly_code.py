@@ -88,4 +88,5 @@ IFLY_CODE = Kind(
     ask=ask,
     receive=receive,
     retries=True,
+    limits_attempt=True,
 )

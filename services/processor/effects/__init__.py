@@ -9,16 +9,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.core.effects import CodeRequest, ModelRequest, NoopRequest, Outcome, RepositoryRequest, Request, ToolRequest
+from services.core.effects import CodeRequest, ModelRequest, NoopRequest, Outcome, RepositoryRequest, Request, ToolRequest, VariablesRequest
 from services.kit.clock import Clock
 from services.kit.database import Database
+from services.kit.log import Log
 from services.kit.metrics import Metrics
 from services.kit.models.provider import Models
 from services.kit.retrieval.retrieval import Retrieval
 from services.kit.sandbox.sandbox import Sandbox
 from services.kit.secrets import Secrets
 from services.kit.settings import Settings
-from services.processor.effects import code, http_tool, llm, noop, repository
+from services.kit.variables import Variables
+from services.processor.effects import code, http_tool, llm, noop, repository, variables
 from services.processor.tools.toolbox import Toolbox
 
 
@@ -34,6 +36,7 @@ class EffectWorld:
     retrieval: Retrieval
     sandbox: Sandbox
     toolbox: Toolbox
+    variables: Variables
 
 
 class Outside(Protocol):
@@ -48,6 +51,8 @@ class Outside(Protocol):
     @property
     def metrics(self) -> Metrics: ...
     @property
+    def log(self) -> Log: ...
+    @property
     def database(self) -> Database: ...
 
 
@@ -58,6 +63,7 @@ EFFECTS: dict[type[Request], Effect] = {
     RepositoryRequest: repository.perform,
     CodeRequest: code.perform,
     ToolRequest: http_tool.perform,
+    VariablesRequest: variables.perform,
     NoopRequest: noop.perform,
 }
 
@@ -79,6 +85,7 @@ async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
             retrieval=Retrieval(world.settings),
             sandbox=sandbox,
             toolbox=toolbox,
+            variables=Variables(world.log, world.database),
         )
     finally:
         await sandbox.close()

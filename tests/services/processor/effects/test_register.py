@@ -22,6 +22,7 @@ class Outside:
     secrets: Any
     clock: Any
     metrics: Any
+    log: Any = None
     database: Any = None
 
 
