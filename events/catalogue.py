@@ -33,7 +33,7 @@ EVENTS: tuple[type[Event], ...] = (
     node.ContextRetrieved,
     node.ToolCalled,
     node.ToolReturned,
-    node.VariablesSet,
+    node.VariablesStored,
     node.OutputOpened,
     node.OutputReleased,
     node.OutputClosed,

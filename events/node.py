@@ -216,13 +216,13 @@ class ToolReturned(NodeEvent):
     problem: Problem | None = None
 
 
-class VariablesSet(NodeEvent):
+class VariablesStored(NodeEvent):
     """Variables that outlive their run took these values, by name; others stay as they were.
 
     `pool` is a digest of whose they are: app, person, chat (or the run alone, where it has none), and `flow`.
     """
 
-    type: ClassVar[str] = "variables.set"
+    type: ClassVar[str] = "variables.stored"
     pool: str
     flow: str
     values: Values

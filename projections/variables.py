@@ -1,6 +1,6 @@
 """What do the flows of a chat remember? One row a variable.
 
-In come `variables.set`; a pool belongs to one chat (or to one run), so all its events are in one partition, and the place in
+In come `variables.stored`; a pool belongs to one chat (or to one run), so all its events are in one partition, and the place in
 that partition says which value is newer. Everything else is ignored on purpose.
 """
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.acceptance import Accepted
-from events.node import VariablesSet
+from events.node import VariablesStored
 from projections.schema import Json, Row, Text, Whole, metadata, upsert
 
 variables = sa.Table(
@@ -35,13 +35,13 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     newest: dict[tuple[str, str], Row] = {}
     for event in events:
         data = event.envelope.data
-        if isinstance(data, VariablesSet):
+        if isinstance(data, VariablesStored):
             for name, value in (data.values.words or {}).items():
                 newest[data.pool, name] = _row(event, data, name, value)
     upsert(connection, variables, [newest[key] for key in sorted(newest)], guard="offset")
 
 
-def _row(event: Accepted, data: VariablesSet, name: str, value: Any) -> Row:
+def _row(event: Accepted, data: VariablesStored, name: str, value: Any) -> Row:
     return {
         "pool": data.pool,
         "name": name,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from events.node import Awaits, NodeCompleted, NodeFailed, NodeStarted, VariablesSet
+from events.node import Awaits, NodeCompleted, NodeFailed, NodeStarted, VariablesStored
 from events.node import Problem as Said
 from events.run import RunFailed
 from services.core.codes import Code
@@ -87,7 +87,7 @@ def completed(turn: Turn, place: Place, finished: Finished, **more: object) -> N
     if told is not None:
         attempt = known.attempt if known else 1
         values = turn.values(told.values)
-        turn.emit(VariablesSet(node=place[0], path=place[1], attempt=attempt, pool=told.pool, flow=told.flow, values=values))
+        turn.emit(VariablesStored(node=place[0], path=place[1], attempt=attempt, pool=told.pool, flow=told.flow, values=values))
     turn.emit(
         NodeCompleted.model_validate(
             {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from events.node import VariablesSet
+from events.node import VariablesStored
 from events.topics import run_stream
 from projections import variables
 from services.kit.database import Database
@@ -11,8 +11,8 @@ from tests.support.rows import project
 from tests.support.samples import values
 
 
-def stored(pool: str = "a" * 64, **words: object) -> VariablesSet:
-    return VariablesSet(node="node-variable::1", pool=pool, flow="77", values=values(**words))
+def stored(pool: str = "a" * 64, **words: object) -> VariablesStored:
+    return VariablesStored(node="node-variable::1", pool=pool, flow="77", values=values(**words))
 
 
 async def read(database: Database, pool: str = "a" * 64) -> dict[str, object]:

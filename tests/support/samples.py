@@ -164,7 +164,7 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
         {**_NODE, "attributes": {}, "response_digest": DIGEST, "duration_ms": 9},
         {**_NODE_FULL, "call": "call-1", "attributes": {"error.type": "timeout"}, "problem": PROBLEM},
     ),
-    node.VariablesSet: ({**_NODE, "pool": DIGEST, "flow": "77", "values": values()}, {**_NODE_FULL, "values": values(colour="blue")}),
+    node.VariablesStored: ({**_NODE, "pool": DIGEST, "flow": "77", "values": values()}, {**_NODE_FULL, "values": values(colour="blue")}),
     node.OutputOpened: ({"node": "message::1"}, _NODE_FULL),
     node.OutputReleased: (
         {"node": "message::1", "unit": 0, "stage": "content", "text": words("b")},

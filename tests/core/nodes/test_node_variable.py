@@ -24,10 +24,10 @@ def run(part):
 
 def test_set_stores_every_input_as_an_event_before_the_node_ends():
     story = run(setter(colour=at("start.q"), count=("integer", 3)))
-    (stored,) = story.of("variables.set", "v")
+    (stored,) = story.of("variables.stored", "v")
     assert (stored.flow, stored.values.words) == ("77", {"colour": "blue", "count": 3})
     assert stored.pool == pool_of(story.events[0], "77")
-    assert story.told.index("variables.set v") < story.told.index("node.completed v")
+    assert story.told.index("variables.stored v") < story.told.index("node.completed v")
     assert story.over
 
 
