@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from services.kit.clock import Clock
-from services.kit.database import Database
+from services.kit.database import Database, is_gone
 from services.kit.errors import Refused, SecretMissing
 from services.kit.secret_table import secrets as table
 from services.kit.secrets import is_reference
@@ -28,6 +29,10 @@ from services.kit.settings import Settings
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
+_PATIENT = AsyncRetrying(
+    retry=retry_if_exception(is_gone), wait=wait_random_exponential(multiplier=0.05, max=1), stop=stop_after_delay(45), reraise=True
+)
+"""An effect that needs a key waits for a database that is away, but not longer than it may be silent."""
 _HOW = "64 hexadecimal digits, as `openssl rand -hex 32` writes them"
 
 
@@ -60,14 +65,17 @@ class StoredSecrets:
         """See `Secrets.resolve`."""
         if not is_reference(reference):
             raise SecretMissing("this is no reference to a secret")
-        async with self._database.connect() as connection:
-            sealed = await connection.scalar(select(table.c.sealed).where(table.c.reference == reference, table.c.app == app))
+        sealed: bytes | None = await _PATIENT.copy()(self._sealed, app, reference)
         if sealed is None:
             raise SecretMissing(f"{reference} is not a secret of this app")
         try:
             return self._sealing.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(app, reference)).decode()
         except InvalidTag:
             raise SecretMissing(f"{reference} was sealed with another master key") from None
+
+    async def _sealed(self, app: str, reference: str) -> bytes | None:
+        async with self._database.connect() as connection:
+            return await connection.scalar(select(table.c.sealed).where(table.c.reference == reference, table.c.app == app))
 
 
 def master_key(settings: Settings) -> bytes:

