@@ -149,6 +149,11 @@ class LocalBroker:
                 raise CannotStart(f"the broker did not start: {self._last_words()}")
             time.sleep(0.05)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it is there."""
+        return self._process is not None and self._process.poll() is None
+
     def wait(self) -> int:
         """Until it ends; its exit code."""
         return 0 if self._process is None else self._process.wait()

@@ -76,15 +76,17 @@ async def facts_about(broker: Broker, name: str) -> TopicFacts:
 
 async def lacking(broker: Broker, least: Mapping[str, int]) -> str:
     """Which partitions take no appends now, and why; "" when all do. Raises `Unreachable`."""
-    for facts in (await _facts(broker, list(least))).values():
-        few = [number for number, copies in sorted(facts.in_sync.items()) if copies < least[facts.name]]
-        if facts.error is driver.UnknownTopicOrPartitionError:
-            return f"topic {facts.name} is gone"
-        if facts.unled:
-            return f"topic {facts.name}: {_numbered(facts.unled)} no leader"
-        if few:
-            return f"topic {facts.name}: {_numbered(few)} fewer than {least[facts.name]} copies in step"
-    return ""
+    found = [_lacking(facts, least[facts.name]) for facts in (await _facts(broker, list(least))).values()]
+    return "; ".join(filter(None, found))
+
+
+def _lacking(facts: TopicFacts, least: int) -> str:
+    few = [number for number, copies in sorted(facts.in_sync.items()) if copies < least]
+    if facts.error is driver.UnknownTopicOrPartitionError:
+        return f"topic {facts.name} is gone"
+    if facts.unled:
+        return f"topic {facts.name}: {_numbered(facts.unled)} no leader"
+    return f"topic {facts.name}: {_numbered(few)} fewer than {least} copies in step" if few else ""
 
 
 async def thin_groups(broker: Broker) -> str:
