@@ -18,6 +18,7 @@ EVENTS: tuple[type[Event], ...] = (
     run.RunStarted,
     run.RunCompleted,
     run.RunFailed,
+    run.RunStepsExceeded,
     run.RunTimedOut,
     run.RunCancelled,
     node.NodeStarted,

@@ -79,6 +79,13 @@ class RunFailed(Event):
     usage: Usage = Usage()
 
 
+class RunStepsExceeded(RunFailed):
+    """The run was about to take more steps (node runs and steps of them) than its limit allows; it failed so."""
+
+    type: ClassVar[str] = "run.steps_exceeded"
+    limit: int
+
+
 class RunTimedOut(Event):
     """The run was longer active than its limit allows."""
 

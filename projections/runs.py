@@ -127,7 +127,7 @@ def _change(event: Accepted) -> Row | None:
     if isinstance(data, RunCompleted):
         return {"status": "completed", "finished": event.meta.time, "code": 0, "usage": data.usage.model_dump()}
     if isinstance(data, RunFailed | RunTimedOut | RunCancelled):
-        status = data.type.removeprefix("run.")
+        status = "failed" if isinstance(data, RunFailed) else data.type.removeprefix("run.")
         why = {"code": data.code, "message": data.message, "node": data.node if isinstance(data, RunFailed) else ""}
         return {"status": status, "finished": event.meta.time, **why, "usage": data.usage.model_dump()}
     return None

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from events.node import Awaits, NodeCompleted, NodeFailed, NodeStarted, VariablesStored
 from events.node import Problem as Said
-from events.run import RunFailed
+from events.run import RunFailed, RunStepsExceeded
 from services.core.codes import Code
 from services.core.graph import defaults
 from services.core.kind import Finished
@@ -41,6 +41,13 @@ def start(turn: Turn, place: Place, inputs: dict[str, JsonValue] | None, awaits:
             body=turn.graph.inside(place[0]) if awaits == "rounds" else (),
         )
     )
+
+
+def exhaust(turn: Turn, place: Place) -> None:
+    """The run may take no further step, and there is one to take: that ends it."""
+    limit = turn.limits.steps
+    message = f"the run took more than {limit} steps (node runs)"
+    turn.emit(RunStepsExceeded(code=Code.ENG_RUN_ERROR, message=message, node=place[0], usage=turn.run.usage, limit=limit))
 
 
 def start_again(turn: Turn, place: Place, reason: str) -> None:

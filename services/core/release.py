@@ -30,10 +30,11 @@ def speak(turn: Turn) -> None:
 def shown_at(turn: Turn, place: Place, stage: Stage) -> tuple[str, int] | None:
     """The output node and unit that show the next delta of this node at once; None while it has to wait.
 
-    Thinking inside the answer, or an answer inside the thinking, is released by reference: only a release names the stage.
+    Thinking inside the answer, or an answer inside the thinking, is released by reference: only a release names the stage. So
+    is what comes from outside the rounds of the output node: only a release names both paths.
     """
     floor = turn.run.floor
-    if floor is None:
+    if floor is None or floor.place[1] != place[1]:
         return None
     speech = turn.graph.speeches[floor.place[0]]
     if not speech.streamed or speech.outputs_as_json:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from events.node import RoundCompleted, RoundOpened
 from services.core.kind import Body, Finished, Next
-from services.core.node_runs import complete, fail, said, start
+from services.core.node_runs import complete, exhaust, fail, said, start
 from services.core.problems import Problem
 from services.core.run_state import NodeRun, Place
 from services.core.turn import Turn
@@ -33,6 +33,9 @@ def go_on(turn: Turn, place: Place) -> Sequence[Place]:
             break
         if isinstance(what, Finished):
             moved += [place] if complete(turn, place, what) else []
+            break
+        if turn.exhausted:
+            exhaust(turn, place)
             break
         moved += _open(turn, place, known.opened, what)
     return moved

@@ -48,7 +48,8 @@ class NotStarted:
 class Active:
     """A run that goes on. `working` are the nodes whose effects are under way, `waiting` those that wait for rounds, a person or a child.
 
-    `queue` are the output nodes that wait for the floor; `settled` counts nodes outside of rounds, `ranked` every node run that ended.
+    `queue` are the output nodes that wait for the floor; `settled` counts nodes outside of rounds, `ranked` every node run that ended,
+    `steps` node runs that began and steps of them.
     `line` are the nodes that have something to ask: only the first one does, the others wait for their turn. `idle_since` is
     there while the run waits for a person only; such times add up to `idle_ms`.
     """
@@ -63,6 +64,7 @@ class Active:
     queue: tuple[Place, ...] = ()
     settled: int = 0
     ranked: int = 0
+    steps: int = 0
     usage: r.Usage = field(default_factory=r.Usage)
     line: tuple[Place, ...] = ()
     question: Question | None = None
@@ -217,6 +219,8 @@ def _told(state: Active, place: Place, node: NodeRun | None, event: NodeDelta, t
 
 def _started(state: Active, place: Place, node: NodeRun | None, event: n.NodeStarted, time: int) -> Active:
     words = event.inputs.words if event.inputs else None
+    if event.reason == "arrived":
+        state = replace(state, steps=state.steps + 1)
     if node is None:
         node = NodeRun("running", event.kind, event.attempt, last=time, since=time, inputs=words, awaits=event.awaits)
     else:
@@ -252,7 +256,7 @@ def _stepped(state: Active, place: Place, node: NodeRun, event: n.NodeStepComple
         taken_over=False,
         usage=_sum(node.usage or r.Usage(), event.usage) if event.usage else node.usage,
     )
-    return _awaiting(_with(state, place, stepped), place, event.awaits)
+    return _awaiting(replace(_with(state, place, stepped), steps=state.steps + 1), place, event.awaits)
 
 
 def _completed(state: Active, place: Place, node: NodeRun | None, event: n.NodeCompleted) -> Active:

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from events.node import NodeCompleted, NodeSkipped
 from events.run import RunCompleted
 from services.core.kind import Finished
-from services.core.node_runs import broke, complete, fail, said, start
+from services.core.node_runs import broke, complete, exhaust, fail, said, start
 from services.core.problems import Problem
 from services.core.questions import ask
 from services.core.release import speak, whole_text
@@ -114,6 +114,9 @@ def _look_at(turn: Turn, place: Place) -> Iterable[Place]:
     if decided and not taken:
         turn.emit(NodeSkipped(node=place[0], path=place[1], by=edges[-1].source))
         return (place,)
+    if known is None and taken and turn.exhausted:
+        exhaust(turn, place)
+        return ()
     if turn.node(place).kind.speak is not None:
         return _output(turn, place, known, ready=taken)
     return _arrive(turn, place) if taken and known is None else ()

@@ -20,11 +20,12 @@ MAX_EVENTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a run may be active, a node's effect silent, and a question open, in milliseconds."""
+    """How long a run may be active, a node's effect silent, and a question open, in milliseconds; how many steps a run may take."""
 
     run_ms: int = 1_800_000
     quiet_ms: int = 60_000
     question_ms: int = 2_592_000_000
+    steps: int = 20_000
 
 
 class Turn:
@@ -58,6 +59,11 @@ class Turn:
     def over(self) -> bool:
         """Whether the run ended within this turn."""
         return not isinstance(self.state, Active)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the run may take no further step."""
+        return self.run.steps >= self.limits.steps
 
     def node(self, place: Place) -> Node:
         """The compiled node at a place."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from services.core import document as shapes
 from services.core.codes import Code
 from services.core.kind import Node
+from services.core.kinds import KINDS
 from services.core.problems import Problem
 
 OUTSIDE = ""
@@ -123,15 +124,15 @@ def check_reach(nodes: Mapping[str, Node], edges: Sequence[Edge], owners: Mappin
 
 def _check_bodies(nodes: Mapping[str, Node], owners: Mapping[str, str]) -> None:
     ended: set[str] = set()
-    ends = {end for node in nodes.values() if node.kind.body for end in node.kind.body.end_kinds} | {"node-end"}
+    ends = {end for kind in KINDS.values() if kind.body for end in kind.body.end_kinds} | {"node-end"}
     for one, owner in owners.items():
-        kind = nodes[one].kind.name
+        name = nodes[one].kind.name
         body = nodes[owner].kind.body if owner else None
         wanted = body.end_kinds if body else {"node-end"}
-        if kind in wanted:
+        if name in wanted:
             ended.add(owner)
-        elif kind in ends:
-            raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{one}: a {kind} cannot stand {_where(owner)}")
+        elif name in ends:
+            raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{one}: {name} cannot stand {_where(owner)}")
     for one in owners:
         body = nodes[one].kind.body
         if body is not None and one not in ended:

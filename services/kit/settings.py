@@ -115,6 +115,9 @@ class Settings(BaseSettings):
 
     # Runs
     run_limit_s: float = Field(1800.0, ge=10, description="How long a run may be active, in seconds; waits for people are not counted.")
+    run_step_limit: int = Field(
+        20_000, ge=100, description="How many node runs, and steps of them, one run may have: rounds of loops and turns of agents count."
+    )
     question_limit_s: float = Field(
         2_592_000.0, ge=60, description="How long a flow may let a question wait for its answer, in seconds; it asks for as much itself."
     )

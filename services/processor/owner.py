@@ -100,7 +100,12 @@ class Owner:
         self._commands = commands
         self._graphs = Graphs(tools.definitions)
         settings = world.settings
-        self._limits = Limits(int(settings.run_limit_s * 1000), int(settings.node_limit_s * 1000), int(settings.question_limit_s * 1000))
+        self._limits = Limits(
+            run_ms=int(settings.run_limit_s * 1000),
+            quiet_ms=int(settings.node_limit_s * 1000),
+            question_ms=int(settings.question_limit_s * 1000),
+            steps=settings.run_step_limit,
+        )
         self._deciding = Deciding(ownership.claim, ownership.state, self._limits)
         self._inbox: asyncio.Queue[_Input] = asyncio.Queue(INBOX)
         self._pipeline = Pipeline(ownership.appender, world.blobs, world.metrics)

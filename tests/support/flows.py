@@ -84,6 +84,73 @@ def end(template: str | None = None, *, name: str = "end", reasoning: str = "", 
     return Part(name, "node-end", inputs, {}, mode)
 
 
+def branch(name: str, *cases: Any, **inputs: Any) -> Part:
+    """An if-else. A case is (id, (left, operator, right), …), or with "or" after the id; an id alone is the else. Inputs by name."""
+    return Part(name, "if-else", inputs, {}, {"cases": [_case(number, *case) for number, case in enumerate(cases, 1)]})
+
+
+def _case(number: int, id_: str, *conditions: Any) -> Json:
+    logic, tests = ("or", conditions[1:]) if conditions[:1] == ("or",) else ("and", conditions)
+    written = [
+        {"leftVarIndex": f"in-{left}", "rightVarIndex": f"in-{right}", "compareOperator": operator} for left, operator, right in tests
+    ]
+    return {"id": f"branch_one_of::{id_}", "level": number if tests else 999, "logicalOperator": logic, "conditions": written}
+
+
+def taking(id_: str) -> str:
+    """The arrow of a way that takes a branch of an if-else."""
+    return f"-intent_chain|branch_one_of::{id_}->"
+
+
+def decision(
+    name: str, *intents: str, mode: int = 1, calls: bool = False, retry: Json | None = None, prefix: str = "", **inputs: Any
+) -> Part:
+    """A decision between intents by name; `default` is the default one."""
+    chain = [
+        {"id": f"intent-one-of::{one}", "name": one, "description": f"about {one}", "intentType": 1 if one == "default" else 2}
+        for one in intents
+    ]
+    param = {"reasonMode": mode, "useFunctionCall": calls, "promptPrefix": prefix, "intentChains": chain}
+    return Part(name, "decision-making", inputs, {"class_name": "string"}, {**llm("any").param, **param}, retry)
+
+
+def each(
+    name: str, array: Any, *, item: str = "item", line: Any = None, outputs: Json | None = None, param: Json | None = None
+) -> tuple[Part, Part, Part]:
+    """An iteration, the start of its body and its end: `name`, `name-in`, `name-out`; `line` is what a round gives."""
+    known = {"line": {"type": "array", "items": {"type": "string"}}} if outputs is None else outputs
+    start_ = f"{name}-in"
+    return (
+        Part(name, "iteration", {item: array}, known, {"IterationStartNodeId": f"iteration-node-start::{start_}", **(param or {})}),
+        Part(start_, "iteration-node-start", outputs={item: {}}),
+        Part(f"{name}-out", "iteration-node-end", {"line": at(f"{start_}.{item}") if line is None else line}, {}, {"outputMode": 0}),
+    )
+
+
+def again(
+    name: str, *, most: int = 10, until: Any = (), variables: Json, ends: Json, outputs: Json | None = None
+) -> tuple[Part, Part, Part]:
+    """A loop, the start of its body and its end, as `each`. `until` are (variable, operator, value); `ends` what a round gives."""
+    start_ = f"{name}-in"
+    types = {one: (value[0] if isinstance(value, tuple) else "string") for one, value in variables.items()}
+    loop_variables = [
+        {"id": f"var-{one}", "name": one, "schema": {"type": types[one]}, "value": value[1] if isinstance(value, tuple) else value}
+        for one, value in variables.items()
+    ]
+    conditions = [{"leftVarIndex": left, "compareOperator": operator, "rightValue": right} for left, operator, right in until]
+    param = {
+        "LoopStartNodeId": f"loop-node-start::{start_}",
+        "maxLoopCount": most,
+        "loopVariables": loop_variables,
+        "termination": {"logicalOperator": "and", "conditions": conditions},
+    }
+    return (
+        Part(name, "loop", {}, types if outputs is None else outputs, param),
+        Part(start_, "loop-node-start", outputs=types),
+        Part(f"{name}-out", "loop-node-end", ends, {}, {"outputMode": 0}),
+    )
+
+
 def changed(part: Part, **more: Any) -> Part:
     return replace(part, **more)
 

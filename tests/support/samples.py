@@ -88,6 +88,7 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     run.RunStarted: (_TERMS, _TERMS_FULL),
     run.RunCompleted: ({"outputs": values(), "usage": run.Usage()}, {"outputs": values(output="blue", n=[1, {"a": None}]), "usage": USAGE}),
     run.RunFailed: (_ENDED, {"node": "spark-llm::1", "usage": USAGE}),
+    run.RunStepsExceeded: ({**_ENDED, "limit": 20_000}, {"node": "loop::1", "usage": USAGE}),
     run.RunTimedOut: ({**_ENDED, "limit_ms": 1_800_000}, {"usage": USAGE}),
     run.RunCancelled: ({**_ENDED, "by": APP}, {"usage": USAGE}),
     node.NodeStarted: (

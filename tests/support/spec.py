@@ -158,8 +158,8 @@ class Story:
     def done(self, name: str, usage: Usage | None = None) -> Self:
         return self.tell(name, Done(usage))
 
-    def fails(self, name: str, code: int = 20380, message: str = "the model failed") -> Self:
-        return self.tell(name, Broke(Problem(code=code, message=message)))
+    def fails(self, name: str, code: int = 20380, message: str = "the model failed", path: tuple[int, ...] = ()) -> Self:
+        return self.tell(name, Broke(Problem(code=code, message=message)), path=path)
 
     def call(self, name: str) -> Self:
         self.tell(name, Called({}, "digest", "never"))
@@ -192,8 +192,8 @@ class Story:
     def due(self) -> int | None:
         return due_at(self.state, self.graph, self.limits)
 
-    def asked(self, name: str) -> Request:
-        return self.asked_of(self.active, (self._ids[name], ()))
+    def asked(self, name: str, path: tuple[int, ...] = ()) -> Request:
+        return self.asked_of(self.active, (self._ids[name], path))
 
     def asked_of(self, state: Active, place: Place) -> Request:
         return request(state, place, self.graph, self.limits)
@@ -217,7 +217,7 @@ class Story:
 
     def shown(self) -> list[tuple[str, str, str]]:
         """What people saw, in order: output node, stage, text. Fails where something is shown without the floor."""
-        pieces: dict[tuple[str, str], list[str]] = {}
+        pieces: dict[tuple[str, tuple[int, ...], str], list[str]] = {}
         seen: list[tuple[str, str, str]] = []
         floor = ""
         for one in self.events:
@@ -228,14 +228,14 @@ class Story:
             match one:
                 case NodeDelta():
                     text = one.text.words or ""
-                    pieces.setdefault((one.node, one.stage), []).append(text)
+                    pieces.setdefault((one.node, one.path, one.stage), []).append(text)
                     found = [(one.shown, one.stage, text)] if one.shown else []
                 case OutputReleased():
                     assert (one.text is None) != (one.of is None)
                     texts = [one.text.words or ""] if one.text else []
                     if one.of:
-                        assert 0 <= one.of.start < one.of.stop <= len(pieces.get((one.of.node, one.of.stage), []))
-                        texts = pieces[one.of.node, one.of.stage][one.of.start : one.of.stop]
+                        assert 0 <= one.of.start < one.of.stop <= len(pieces.get((one.of.node, one.of.path, one.of.stage), []))
+                        texts = pieces[one.of.node, one.of.path, one.of.stage][one.of.start : one.of.stop]
                     found = [(one.node, one.stage, text) for text in texts]
                 case OutputClosed():
                     found = [(one.node, "content", one.text.words or "")]

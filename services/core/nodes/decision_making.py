@@ -108,7 +108,7 @@ def receive(node: Node, _inputs: Inputs, answer: Answer) -> Finished:
     if chosen is None:
         raise Problem(Code.ENG_RUN_ERROR, f"Branch not found: the model named no intent of {node.alias}, and there is no default one")
     name = DEFAULT if named is None or named.is_default else named.name
-    said = answer.content or json.dumps([call.words for call in answer.calls], ensure_ascii=False)
+    said = json.dumps([call.words for call in answer.calls], ensure_ascii=False) if answer.calls else answer.content
     return Finished({one.name: name for one in node.outputs[:1]}, raw_output=said, handle=chosen.id)
 
 
