@@ -9,7 +9,7 @@ import asyncio
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from events.acceptance import Accepted
-from events.envelope import Command, Envelope, Meta, encode
+from events.envelope import Command, Envelope, Meta, Record, encode
 from events.refusal import CommandRefused
 from events.topics import COMMANDS
 from services.api.problems import Refusal
@@ -56,13 +56,19 @@ class Commander:
             async with asyncio.timeout(limit):
                 tail = await self._tails.of(partition)
                 with tail.answer(meta.id) as answer:
-                    async for attempt in _AGAIN.copy():
-                        with attempt:
-                            await self._world.log.append(COMMANDS, partition, [record])
+                    await self._append(partition, record)
                     self._world.metrics.commands_appended.labels(command.type).inc()
                     return await answer
         except TimeoutError:
             raise NotReady(f"no answer to {command.type} came within {limit:g} s; it may still happen") from None
+
+    async def _append(self, partition: int, record: Record) -> None:
+        try:
+            await self._world.log.append(COMMANDS, partition, [record])
+        except (AppendFailed, Unreachable):
+            async for attempt in _AGAIN.copy():
+                with attempt:
+                    await self._world.log.append(COMMANDS, partition, [record])
 
     def _granted(self, accepted: Accepted) -> Accepted:
         data = accepted.envelope.data

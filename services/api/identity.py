@@ -106,7 +106,7 @@ class Identity:
         key, colon, secret = pair.strip().partition(":")
         if scheme.lower() != "bearer" or not (key and colon and secret):
             return None
-        holders = await self._world.database.ask(lambda rows: apps.holders_of(rows, key))
+        holders = await self._world.database.ask(lambda rows: apps.holders_of(rows, key), "key", key)
         for holder in holders:
             if await self._fits(secret, holder.secret_hash):
                 return holder.app

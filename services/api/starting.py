@@ -54,7 +54,7 @@ async def pinned(api: Api, caller: Caller, flow: str, version: str, mode: Mode) 
         found = flows.start_of(rows, flow, version, caller.app, mode)
         return found, flows.flow_of(rows, flow) if isinstance(found, flows.Release) and found.for_editors else None
 
-    found, owner = await api.world.database.ask(resolve)
+    found, owner = await api.world.database.ask(resolve, "start", flow, version, caller.app, mode)
     if isinstance(found, flows.NoStart):
         raise Refusal(*NO_START[found.reason])
     if owner is not None and not may_edit(caller, owner.app):

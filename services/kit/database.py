@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from services.kit.progress import Progress
 from services.kit.settings import Settings
 
 T = TypeVar("T")
+_KNOWN = 1_000
 BUSY_MS = 10_000
 CONNECT_S = 10
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -107,15 +108,20 @@ class Database:
             async with connection.begin():
                 yield connection
 
-    async def ask(self, work: Callable[[sa.Connection], T]) -> T:
-        """What `work` reads now, for questions that every request asks and an index answers.
+    async def ask(self, work: Callable[[sa.Connection], T], *about: str) -> T:
+        """What `work` reads now, for questions that every request asks and an index answers; `about` tells them apart.
 
-        On SQLite it is read here and at once: a thread's turn takes longer than the answer. Where the file is busy, and on
-        PostgreSQL, it is asked as everything else is.
+        On SQLite it is read here and at once: a thread's turn takes longer than the answer. As long as the file says that
+        nobody has written, the last answer is still the answer. Where the file is busy, and on PostgreSQL, it is asked as
+        everything else is.
         """
         if self.is_sqlite and self.url.database:
             try:
-                return work(self._near())
+                near = self._near()
+                known: dict[tuple[str, ...], Any] = near.info["known"]
+                if about not in known:
+                    known[about] = work(near)
+                return known[about]
             except DBAPIError:
                 self._let_go()
         async with self.engine.connect() as connection:
@@ -126,7 +132,11 @@ class Database:
             self._nearby = sa.create_engine(
                 self.url.set(drivername="sqlite"), isolation_level="AUTOCOMMIT", poolclass=sa.pool.StaticPool, connect_args={"timeout": 0}
             ).connect()
-        return self._nearby
+        near = self._nearby
+        written: int = near.connection.cursor().execute("PRAGMA data_version").fetchone()[0]
+        if near.info.get("written") != written or len(near.info["known"]) > _KNOWN:
+            near.info.update(written=written, known={})
+        return near
 
     def _let_go(self) -> None:
         nearby, self._nearby = self._nearby, None

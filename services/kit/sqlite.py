@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from events.envelope import Record, StoredRecord
 from services.kit import sqlite_file
-from services.kit.batches import check_batch, weigh
+from services.kit.batches import check_batch
 from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.groups import Group, Store
 from services.kit.log import Appender, Member, Tail
@@ -113,7 +113,7 @@ class SqliteLog:
         if partition not in range(self._partitions):
             raise ValueError(f"topic {topic} has no partition {partition}")
         size = check_batch(records)
-        return await self._write(self._writer, Batch(slot_at(topic, partition), records), size)
+        return await self._write(self._writer, Batch(slot_at(topic, partition), records, size), size)
 
     async def appender(self, topic: str, partition: int) -> Appender:
         """See `Log.appender`."""
@@ -199,7 +199,7 @@ class SqliteLog:
             if tails:
                 stored = [StoredRecord(batch.first + place, record) for place, record in enumerate(batch.records)]
                 for tail in tails:
-                    tail.hand(stored)
+                    tail.hand(stored, batch.size)
 
     def _connect(self) -> None:
         self._local.connection = sqlite_file.connect(self._path)
@@ -263,11 +263,11 @@ class SqliteTail:
         """See `Tail.close`."""
         self._log.forget(self._slot, self)
 
-    def hand(self, stored: Sequence[StoredRecord]) -> None:
+    def hand(self, stored: Sequence[StoredRecord], size: int) -> None:
         """Committed records: kept when they follow what is known and there is room; else `next` reads them from the file."""
         if stored[0].offset == self._place + len(self._ahead) and self._bytes < _AHEAD_BYTES:
             self._ahead.extend(stored)
-            self._bytes += sum(weigh(one.record) for one in stored)
+            self._bytes += size
         self._news.set()
 
     def _take(self, stored: list[StoredRecord]) -> list[StoredRecord]:

@@ -60,10 +60,11 @@ FROM (
 
 @dataclass(slots=True)
 class Batch:
-    """One append: its records, and the offset of the first once it is written."""
+    """One append: its records, their bytes, and the offset of the first once it is written."""
 
     slot: int
     records: Sequence[Record]
+    size: int = 0
     first: int = -1
 
 

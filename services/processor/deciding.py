@@ -15,7 +15,7 @@ from services.core.codes import Code
 from services.core.graph import Graph
 from services.core.questions import ends_at
 from services.core.run import Due, GoOn, TakenOver, Told, decide
-from services.core.run_state import Active, Errand, errand_of
+from services.core.run_state import Active, Errand, RunState, errand_of
 from services.core.turn import Limits
 from services.processor.state import Answer, PartitionState, Said
 from services.processor.watch import event_id
@@ -72,7 +72,9 @@ class Deciding:
             return None
         decision = decide(state, input_, time, graph, self._limits)
         stream = topics.run_stream(run)
-        return self._fold(run, [self._envelope(Said(stream, state.terms.app, event), time) for event in decision.events], decision.more)
+        return self._fold(
+            run, [self._envelope(Said(stream, state.terms.app, event), time) for event in decision.events], decision.more, decision.state
+        )
 
     def taken_over(self) -> dict[str, int]:
         """What the last owner left: each open run, and when its time is over (ms since 1970). Each is moved by `TakenOver` next."""
@@ -86,11 +88,15 @@ class Deciding:
     def _answered(self, command: Envelope, offset: int, time: int, answer: Answer) -> Step:
         wish, meta = command.data, command.meta
         run = wish.run if isinstance(wish, StartRun | AnswerQuestion) else meta.stream.removeprefix("run-")
-        return self._fold(run, [self._envelope(said, time, meta, offset) for said in answer.said], answer.more)
+        return self._fold(run, [self._envelope(said, time, meta, offset) for said in answer.said], answer.more, answer.state)
 
-    def _fold(self, run: str, envelopes: Sequence[Envelope], more: bool) -> Step:
-        for envelope in envelopes:
-            self.state.apply(envelope.meta, envelope.data)
+    def _fold(self, run: str, envelopes: Sequence[Envelope], more: bool, state: RunState | None) -> Step:
+        """`state` is where the run stands after them, where deciding them has folded them."""
+        if state is not None and envelopes:
+            self.state.adopt(run, envelopes, state)
+        elif state is None:
+            for envelope in envelopes:
+                self.state.apply(envelope.meta, envelope.data)
         return Step(run, envelopes, more)
 
     def _envelope(self, said: Said, time: int, command: Meta | None = None, offset: int | None = None) -> Envelope:

@@ -4,6 +4,7 @@ In come accepted events and commands; out go the events that a command leads to.
 ended runs are remembered longer than commands are kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from events import topics
@@ -43,6 +44,8 @@ class Answer:
 
     said: list[Said]
     more: bool = False
+    state: RunState | None = None
+    """Where the run stands after these events, if that is known."""
 
 
 @dataclass
@@ -64,10 +67,17 @@ class PartitionState:
             return self.runs[run]
         return Ended(self.ended[run][0]) if run in self.ended else NotStarted()
 
+    def adopt(self, run: str, decided: Sequence[Envelope], state: RunState) -> None:
+        """The same as `apply` for events of one run that were folded while they were decided: `state` is where they led to."""
+        for one in decided:
+            self._note(one.meta)
+            if isinstance(one.data, RunStarted):
+                self._note_key(one.data, run, one.meta)
+        self._stands(run, state, decided[-1].meta.time)
+
     def apply(self, meta: Meta, event: Fact) -> None:
         """Fold one accepted event (or one of our own, decided just now)."""
-        if meta.command and meta.command not in self.known:
-            self.known[meta.command] = (meta.stream, meta.time)
+        self._note(meta)
         if not isinstance(event, Event):
             return
         category, _, name = meta.stream.partition("-")
@@ -86,14 +96,24 @@ class PartitionState:
                 pass
 
     def _apply_run(self, run: str, meta: Meta, event: Event) -> None:
-        if isinstance(event, RunStarted) and event.idempotency_key:
-            self.keys.setdefault((event.app, event.idempotency_key), (run, meta.command, meta.time))
-        state = evolve(self.run(run), event, meta.time)
+        if isinstance(event, RunStarted):
+            self._note_key(event, run, meta)
+        self._stands(run, evolve(self.run(run), event, meta.time), meta.time)
+
+    def _note(self, meta: Meta) -> None:
+        if meta.command and meta.command not in self.known:
+            self.known[meta.command] = (meta.stream, meta.time)
+
+    def _note_key(self, started: RunStarted, run: str, meta: Meta) -> None:
+        if started.idempotency_key:
+            self.keys.setdefault((started.app, started.idempotency_key), (run, meta.command, meta.time))
+
+    def _stands(self, run: str, state: RunState, time: int) -> None:
         if isinstance(state, Active):
             self.runs[run] = state
         elif isinstance(state, Ended):
             self.runs.pop(run, None)
-            self.ended[run] = (state.app, meta.time)
+            self.ended[run] = (state.app, time)
 
     def decide(self, command: Envelope, time: int, graph: Graph | None, limits: Limits) -> Answer:
         """The events of a command: at least one. A command that was seen before changes nothing and says so."""
@@ -147,7 +167,9 @@ class PartitionState:
     def _answer(self, meta: Meta, events: list[Event], decision: Decision | None = None) -> Answer:
         aside = topics.refusals_stream(meta.app)
         said = [Said(aside if isinstance(event, CommandRefused) else meta.stream, meta.app, event) for event in events]
-        return Answer(said, more=decision is not None and decision.more)
+        if decision is None:
+            return Answer(said)
+        return Answer(said, decision.more, decision.state if all(one.stream == meta.stream for one in said) else None)
 
     def _aside(self, meta: Meta, event: Event) -> Answer:
         return Answer([Said(topics.refusals_stream(meta.app), meta.app, event)])

@@ -156,19 +156,19 @@ async def test_a_question_sees_what_was_committed_before_it_and_a_busy_file_is_a
 
     async with database.begin() as connection:
         await connection.run_sync(secrets.create)
-    assert await database.ask(count) == 0
+    assert await database.ask(count, "count") == 0
     async with database.begin() as connection:
         await connection.execute(sa.insert(secrets), ROW)
-        assert await database.ask(count) == 0
-    assert await database.ask(count) == 1
+        assert await database.ask(count, "count") == 0
+    assert await database.ask(count, "count") == 1
     asked: list[str] = []
 
     def busy_once(rows: sa.Connection) -> int:
-        asked.append(str(rows.engine.url.drivername))
+        asked.append(rows.engine.url.drivername)
         if len(asked) == 1:
             raise OperationalError("select", {}, WHY)
         return count(rows)
 
-    assert await database.ask(busy_once) == 1
+    assert await database.ask(busy_once, "busy") == 1
     assert asked == ["sqlite", "sqlite+aiosqlite"]
     await database.dispose()

@@ -14,8 +14,8 @@ from multiprocessing import get_context
 
 import structlog
 
-from events import acceptance
-from services.processor import claiming, watch
+from events import acceptance, catalogue, envelope
+from services.processor import claiming
 from tests.support.simulation import fold, log
 from tests.support.simulation.check import violations
 from tests.support.simulation.choices import Choices
@@ -89,8 +89,9 @@ def _begin() -> None:
     collected after each share.
     """
     quiet()
-    acceptance.data_of = lru_cache(10_000)(acceptance.data_of)
-    acceptance.meta_of = claiming.meta_of = watch.meta_of = fold.meta_of = log.meta_of = lru_cache(10_000)(acceptance.meta_of)
+    catalogue.data_of = lru_cache(10_000)(catalogue.data_of)
+    once = lru_cache(10_000)(envelope.meta_of)
+    envelope.meta_of = acceptance.meta_of = claiming.meta_of = fold.meta_of = log.meta_of = once
     gc.collect()
     gc.freeze()
     gc.disable()
