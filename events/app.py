@@ -3,20 +3,25 @@
 These names are the storage format.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from events.envelope import Event, Fact, Value
+
+Scope = Literal["run", "read", "publish", "admin", "audit"]
+ALL_SCOPES: tuple[Scope, ...] = ("run", "read", "publish", "admin", "audit")
 
 
 class Key(Value):
     """A key pair. The secret is known as a salted hash (scrypt, in the text form `salt$hash`, both hexadecimal).
 
     `secret_ref` refers to the sealed secret itself, for doors where callers sign instead of showing it; absent: none of those.
+    `scopes` are what the key may be used for.
     """
 
     key: str
     secret_hash: str
     secret_ref: str | None = None
+    scopes: tuple[Scope, ...] = ALL_SCOPES
 
 
 class AppTerms(Fact):
@@ -35,3 +40,38 @@ class AppRegistered(AppTerms, Event):
     """An app exists, or what is known of it was renewed."""
 
     type: ClassVar[str] = "app.registered"
+
+
+class AppDisabled(Event):
+    """None of the app's keys opens anything, and nobody may act in its name, until it is enabled. What it runs goes on."""
+
+    type: ClassVar[str] = "app.disabled"
+
+
+class AppEnabled(Event):
+    """The app may be used again."""
+
+    type: ClassVar[str] = "app.enabled"
+
+
+class KeyCreated(Event):
+    """The app has one more key."""
+
+    type: ClassVar[str] = "key.created"
+    key: Key
+
+
+class KeyRotated(Event):
+    """A key has a new secret; the old one opens nothing from here on."""
+
+    type: ClassVar[str] = "key.rotated"
+    key: str
+    secret_hash: str
+    secret_ref: str | None = None
+
+
+class KeyDisabled(Event):
+    """A key opens nothing any more, for good."""
+
+    type: ClassVar[str] = "key.disabled"
+    key: str

@@ -5,7 +5,7 @@ These names are the storage format of the commands topic.
 
 from typing import ClassVar
 
-from events.app import AppTerms
+from events.app import AppTerms, Key
 from events.bot import BotTerms
 from events.envelope import Command, Words
 from events.file import FileTerms
@@ -113,6 +113,40 @@ class DeleteFlow(Command):
     type: ClassVar[str] = "flow.delete"
     flow: str
     app: str
+
+
+class SwitchApp(Command):
+    """Disable an app, or enable it again."""
+
+    type: ClassVar[str] = "app.switch"
+    app: str
+    enabled: bool
+
+
+class CreateKey(Command):
+    """Give an app one more key."""
+
+    type: ClassVar[str] = "key.create"
+    app: str
+    key: Key
+
+
+class RotateKey(Command):
+    """Give a key a new secret."""
+
+    type: ClassVar[str] = "key.rotate"
+    app: str
+    key: str
+    secret_hash: str
+    secret_ref: str | None = None
+
+
+class DisableKey(Command):
+    """Make a key useless for good."""
+
+    type: ClassVar[str] = "key.disable"
+    app: str
+    key: str
 
 
 class StoreFile(FileTerms, Command):

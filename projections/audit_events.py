@@ -12,13 +12,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.acceptance import Accepted
-from events.app import AppRegistered
+from events.app import AppRegistered, KeyCreated, KeyRotated
 from events.delta import NodeDelta
 from events.question import QuestionAnswered, QuestionAsked, QuestionExpired
 from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunStarted
 from projections.schema import Json, Row, Text, Whole, cursor_of, insert_new, mappings, metadata, parts_of
 
+_SECRETS = {"secret_hash", "secret_ref"}
+_HIDDEN: dict[type, Any] = {AppRegistered: {"keys": {"__all__": _SECRETS}}, KeyCreated: {"key": _SECRETS}, KeyRotated: _SECRETS}
+"""What of an event is not for the audit's readers; of all others the document, which is found by its hash."""
 _NO_RUN = sa.text("run = ''")
 audit_events = sa.Table(
     "audit_events",
@@ -125,8 +128,7 @@ def _row(event: Accepted, about: dict[str, Row]) -> Row:
     meta, data = event.meta, event.envelope.data
     kept, known = None, about.get(meta.stream.removeprefix("run-"), {})
     if not meta.stream.startswith("run-") or isinstance(data, QuestionAsked | QuestionAnswered | QuestionExpired):
-        hidden: Any = {"keys": {"__all__": {"secret_hash", "secret_ref"}}} if isinstance(data, AppRegistered) else {"document"}
-        kept = data.model_dump(mode="json", exclude=hidden)
+        kept = data.model_dump(mode="json", exclude=_HIDDEN.get(type(data), {"document"}))
     return {
         "partition": event.partition,
         "offset": event.offset,

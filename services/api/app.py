@@ -18,6 +18,7 @@ from services.api.problems import Native, Refusal, path_of
 from services.api.quick import Quick
 from services.api.routes import (
     agent,
+    apps,
     assistant,
     bots,
     chat,
@@ -56,6 +57,7 @@ _FORESEEN = (Refusal, RequestValidationError, Native, ProzessError, OSError, SQL
 
 _PARTS = (
     agent,
+    apps,
     assistant,
     bots,
     chat,
@@ -69,6 +71,7 @@ _PARTS = (
     records,
     health,
     sockets,
+    tools,
     uploads,
     wiki,
 )
@@ -90,25 +93,7 @@ def create_app(world: World) -> FastAPI:
         responses={500: {"description": "Internal error"}, 503: {"description": "Not now: the log or the rows do not answer in time"}},
     )
     app.state.api = api
-    for part in (
-        agent,
-        assistant,
-        bots,
-        chat,
-        comparing,
-        doors,
-        flows,
-        openai,
-        protocol,
-        publishing,
-        runs,
-        records,
-        health,
-        sockets,
-        uploads,
-        tools,
-        wiki,
-    ):
+    for part in _PARTS:
         app.include_router(part.router)
 
     async def render(request: Request, wrong: Exception) -> Response:
@@ -126,7 +111,7 @@ def create_app(world: World) -> FastAPI:
             CORSMiddleware,
             allow_origins=world.settings.cors_origins,
             allow_credentials=True,
-            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             allow_headers=_HEADERS,
             expose_headers=_EXPOSED,
         )

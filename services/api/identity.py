@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from events.app import ALL_SCOPES
 from projections import apps
 from services.api.problems import Refusal, path_of
+from services.api.scopes import scope_of
 from services.api.surfaces import SPEAK_HTTP, surface_of
 from services.kit import passwords
 from services.kit.world import World
@@ -33,6 +35,7 @@ class Caller:
 
     app: str
     known: apps.App | None
+    scopes: frozenset[str] = frozenset(ALL_SCOPES)
 
 
 class Identity:
@@ -53,9 +56,12 @@ class Identity:
             holder = await self._holder(pair)
             if holder is None:
                 raise Refusal(20000, _WRONG_KEY, 401, {"WWW-Authenticate": "Bearer"})
-            if named and named != holder.app:
+            if named and named != holder.app.app:
                 raise Refusal(20000, f"Authorization and {HEADER} must name the same app", 401, {"WWW-Authenticate": "Bearer"})
-            return Caller(holder.app, holder)
+            needed = scope_of(request.scope.get("method", ""), path)
+            if needed not in holder.scopes:
+                raise Refusal(20003, f"Authorization: the key is not for `{needed}`, only for {', '.join(sorted(holder.scopes))}", 403)
+            return Caller(holder.app.app, holder.app, holder.scopes)
         native = surface_of(path) in SPEAK_HTTP
         if not named:
             if native:
@@ -65,6 +71,8 @@ class Identity:
             known = await apps.find(connection, named)
         if native and known is None:
             raise Refusal(20000, f"{HEADER}: there is no such app", 401)
+        if known is not None and not known.enabled:
+            raise Refusal(20001, f"{HEADER}: the app is disabled")
         return Caller(named, known)
 
     async def visitor(self, request: HTTPConnection) -> Caller:
@@ -78,8 +86,8 @@ class Identity:
             return await self.caller(request)
         async with self._world.database.connect() as connection:
             known = await apps.find(connection, app)
-        if known is None:
-            raise Refusal(20000, "anonymous_app: there is no such app", 401)
+        if known is None or not known.enabled:
+            raise Refusal(20000, "anonymous_app: there is no such app, or it is disabled", 401)
         return Caller(app, known)
 
     def _named(self, request: HTTPConnection) -> str:
@@ -101,15 +109,16 @@ class Identity:
             return False
         return any(address in network for network in self._trusted)
 
-    async def _holder(self, authorization: str) -> apps.App | None:
+    async def _holder(self, authorization: str) -> apps.KeyHolder | None:
+        """The holder of `key:secret`, or of the token `key.secret`."""
         scheme, _, pair = authorization.partition(" ")
-        key, colon, secret = pair.strip().partition(":")
+        key, colon, secret = pair.strip().partition(":" if ":" in pair else ".")
         if scheme.lower() != "bearer" or not (key and colon and secret):
             return None
         holders = await self._world.database.ask(lambda rows: apps.holders_of(rows, key), "key", key)
         for holder in holders:
             if await self._fits(secret, holder.secret_hash):
-                return holder.app
+                return holder
         return None
 
     async def _fits(self, secret: str, secret_hash: str) -> bool:

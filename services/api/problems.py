@@ -35,7 +35,7 @@ _GENERIC = (
     (r"/auth", 20007),
     (r"(/debug)?/resume", 23900),
 )
-_NATIVE_STATUS = {460: 422, 20000: 401, 20001: 401, 20004: 403, 20201: 404, 23900: 409}
+_NATIVE_STATUS = {460: 422, 20000: 401, 20001: 401, 20002: 403, 20003: 403, 20004: 403, 20201: 404, 23900: 409}
 _VOICES: Mapping[Surface, Voice] = {
     Surface.CHAT: workflow_problems.problem,
     Surface.WORKFLOW: workflow_problems.envelope_problem,

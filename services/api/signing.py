@@ -44,7 +44,7 @@ class Signatures:
         for reference in references:
             expected = await self._expected(reference, app, time)
             if expected and hmac.compare_digest(expected.encode(), signa.encode(errors="replace")):
-                return known if self._first_use(f"{app}\0{expected}", now) else None
+                return known if known is not None and known.enabled and self._first_use(f"{app}\0{expected}", now) else None
         return None
 
     async def _expected(self, reference: str, app: str, time: str) -> str:

@@ -1,28 +1,84 @@
-"""An app's decisions. Registering again renews what is known of it."""
+"""An app's decisions: it is registered, disabled and enabled; its keys are created, rotated, disabled.
 
-from dataclasses import dataclass
+Registering again renews what is known of it, its keys included. Who may ask for any of this is asked elsewhere.
+"""
 
-from events.app import AppRegistered
-from events.commands import RegisterApp
-from events.envelope import Event
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from events import app as a
+from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SwitchApp
+from events.envelope import Command, Event
+from events.refusal import CommandRefused
+from services.core.codes import Code
 from services.core.decider import Decider
+
+MAX_KEYS = 100
+
+Wish = RegisterApp | SwitchApp | CreateKey | RotateKey | DisableKey
 
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """What matters for decisions about an app."""
+    """What matters for decisions about an app. `keys` says of each key whether it still opens something."""
 
     registered: bool = False
+    enabled: bool = True
+    keys: Mapping[str, bool] = field(default_factory=dict[str, bool])
 
 
 def evolve(state: AppState, event: Event, _time: int) -> AppState:
     """The state after one more event."""
-    return AppState(registered=True) if isinstance(event, AppRegistered) else state
+    match event:
+        case a.AppRegistered():
+            return replace(state, registered=True, keys={key.key: True for key in event.keys})
+        case a.AppDisabled() | a.AppEnabled():
+            return replace(state, enabled=isinstance(event, a.AppEnabled))
+        case a.KeyCreated():
+            return replace(state, keys={**state.keys, event.key.key: True})
+        case a.KeyDisabled():
+            return replace(state, keys={**state.keys, event.key: False})
+        case _:
+            return state
 
 
-def decide(_state: AppState, wish: RegisterApp, _time: int) -> list[Event]:
-    """What follows from a wish."""
-    return [AppRegistered.model_validate(wish.model_dump())]
+def decide(state: AppState, wish: Wish, _time: int) -> list[Event]:
+    """What follows from a wish. At least one event."""
+    if isinstance(wish, RegisterApp):
+        return [a.AppRegistered.model_validate(wish.model_dump())]
+    if not state.registered:
+        return _no(wish, "app: there is no such app", Code.APP_GET_WITH_REMOTE_FAILED_ERROR)
+    match wish:
+        case SwitchApp():
+            return _switch(state, wish)
+        case CreateKey():
+            return _create(state, wish)
+        case RotateKey():
+            rotated = a.KeyRotated(key=wish.key, secret_hash=wish.secret_hash, secret_ref=wish.secret_ref)
+            return [rotated] if state.keys.get(wish.key) else _no(wish, "key: the app has no such key, or it is disabled")
+        case DisableKey():
+            return (
+                [a.KeyDisabled(key=wish.key)] if state.keys.get(wish.key) else _no(wish, "key: the app has no such key, or it is disabled")
+            )
 
 
-APP: Decider[RegisterApp, AppState] = Decider(AppState(), evolve, decide)
+def _switch(state: AppState, wish: SwitchApp) -> list[Event]:
+    if state.enabled == wish.enabled:
+        return _no(wish, f"app: it is {'enabled' if wish.enabled else 'disabled'} already")
+    return [a.AppEnabled() if wish.enabled else a.AppDisabled()]
+
+
+def _create(state: AppState, wish: CreateKey) -> list[Event]:
+    if wish.key.key in state.keys:
+        return _no(wish, "key: this name is taken")
+    if sum(state.keys.values()) >= MAX_KEYS:
+        return _no(wish, f"keys: an app has {MAX_KEYS} at most; disable one")
+    return [a.KeyCreated(key=wish.key)]
+
+
+def _no(wish: Wish, message: str, code: Code = Code.PARAM_ERROR) -> list[Event]:
+    return [CommandRefused(wished=wish.type, target=f"app-{wish.app}", code=code, message=message)]
+
+
+APP: Decider[Wish, AppState] = Decider(AppState(), evolve, decide)
+WISHES: tuple[type[Command], ...] = (RegisterApp, SwitchApp, CreateKey, RotateKey, DisableKey)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from events import topics
-from events.commands import AnswerQuestion, CancelRun, RegisterApp, StartRun, StoreFile
+from events.commands import AnswerQuestion, CancelRun, CreateKey, DisableKey, RegisterApp, RotateKey, StartRun, StoreFile, SwitchApp
 from events.envelope import Envelope, Event, Fact, Meta
 from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunStarted
@@ -127,7 +127,7 @@ class PartitionState:
                     return self._aside(meta, _refusal(meta, Code.OPEN_API_ERROR, "the run id is too old; repeat the request"))
                 decision = core_run.decide(self.run(wish.run), wish, time, graph, limits)
                 return self._answer(meta, decision.events, decision)
-            case RegisterApp():
+            case RegisterApp() | SwitchApp() | CreateKey() | RotateKey() | DisableKey():
                 return self._answer(meta, APP.decide(self.apps.get(wish.app, APP.initial), wish, time))
             case StoreFile():
                 return self._answer(meta, FILE.decide(FILE.initial, wish, time))

@@ -1,8 +1,10 @@
 """Apps are registered, and registered again."""
 
-from events.app import AppRegistered, Key
-from events.commands import RegisterApp
-from services.core.app import APP, AppState
+import pytest
+
+from events.app import AppDisabled, AppEnabled, AppRegistered, Key, KeyCreated, KeyDisabled, KeyRotated
+from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SwitchApp
+from services.core.app import APP, MAX_KEYS, AppState
 from tests.support.spec import given
 
 TERMS = {
@@ -15,4 +17,44 @@ def test_registering_and_renewing_leave_the_same_event():
     wish, registered = RegisterApp(**TERMS), AppRegistered(**TERMS)
     given(APP).when(wish).then(registered)
     given(APP, registered).when(wish).then(registered)
-    assert given(APP).after(wish, wish).state == AppState(registered=True)
+    assert given(APP).after(wish, wish).state == AppState(registered=True, keys={"k": True})
+
+
+REGISTERED = AppRegistered(**TERMS)
+SECOND = Key(key="k2", secret_hash="22$33", scopes=("read",))
+
+
+def test_a_key_is_created_rotated_and_disabled():
+    given(APP, REGISTERED).when(CreateKey(app="demo", key=SECOND)).then(KeyCreated(key=SECOND))
+    given(APP, REGISTERED).when(RotateKey(app="demo", key="k", secret_hash="44$55")).then(KeyRotated(key="k", secret_hash="44$55"))
+    given(APP, REGISTERED).when(DisableKey(app="demo", key="k")).then(KeyDisabled(key="k"))
+
+
+def test_an_app_is_disabled_and_enabled():
+    given(APP, REGISTERED).when(SwitchApp(app="demo", enabled=False)).then(AppDisabled())
+    given(APP, REGISTERED, AppDisabled()).when(SwitchApp(app="demo", enabled=True)).then(AppEnabled())
+    given(APP, REGISTERED).when(SwitchApp(app="demo", enabled=True)).then_refused(460)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        SwitchApp(app="demo", enabled=False),
+        CreateKey(app="demo", key=SECOND),
+        RotateKey(app="demo", key="k", secret_hash="44$55"),
+        DisableKey(app="demo", key="k"),
+    ],
+)
+def test_an_app_that_does_not_exist_has_nothing_to_change(wish):
+    given(APP).when(wish).then_refused(20001)
+
+
+@pytest.mark.parametrize("wish", [RotateKey(app="demo", key="k", secret_hash="44$55"), DisableKey(app="demo", key="k")])
+def test_a_disabled_key_stays_disabled(wish):
+    given(APP, REGISTERED, KeyDisabled(key="k")).when(wish).then_refused(460)
+    given(APP, REGISTERED, KeyDisabled(key="k")).when(CreateKey(app="demo", key=Key(key="k", secret_hash="1$1"))).then_refused(460)
+
+
+def test_an_app_has_a_limited_number_of_keys():
+    many = [KeyCreated(key=Key(key=f"k{n}", secret_hash="0$0")) for n in range(2, MAX_KEYS + 1)]
+    given(APP, REGISTERED, *many).when(CreateKey(app="demo", key=Key(key="more", secret_hash="0$0"))).then_refused(460)

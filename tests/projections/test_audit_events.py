@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from events.app import AppRegistered, Key
+from events.app import ALL_SCOPES, AppRegistered, Key
 from events.flow import FlowBound, FlowDrafted
 from events.refusal import CommandRefused
 from events.topics import app_stream, flow_stream, refusals_stream, run_stream
@@ -37,7 +37,7 @@ async def test_events_of_the_control_plane_are_kept_with_their_data_but_no_secre
     drafted, registered, claimed = await found(database)
     assert (registered.type, registered.actor, registered.command) == ("app.registered", "operator", "c-1")
     assert registered.data is not None
-    assert registered.data["keys"] == [{"key": "k"}]
+    assert registered.data["keys"] == [{"key": "k", "scopes": list(ALL_SCOPES)}]
     assert (drafted.type, drafted.app, drafted.flow, drafted.run, drafted.stream) == ("flow.drafted", "author", FLOW, "", flow_stream(FLOW))
     assert (drafted.partition, drafted.offset, drafted.position) == (5, 2, 1)
     assert drafted.data is not None

@@ -60,6 +60,7 @@ _TERMS_FULL: dict[str, Any] = {
     "ext": Protected[dict[str, Any]](subject="person-1", words={"bot_id": "b", "caller": {"n": 1.5, "deep": [None, True]}}),
     "idempotency_key": "key-1",
 }
+_KEY = app.Key(key="demo-key", secret_hash="00ff$ff00", secret_ref="secret:" + "0f" * 16, scopes=("run", "read"))
 _APP: dict[str, Any] = {
     "app": APP, "name": "Demo", "is_tenant": False, "source": 1, "platform_rights": 0, "audit_policy": 0, "keys": (),
 }  # fmt: skip
@@ -67,7 +68,7 @@ _APP_FULL: dict[str, Any] = {
     "is_tenant": True,
     "platform_rights": 7,
     "audit_policy": 1,
-    "keys": (app.Key(key="demo-key", secret_hash="00ff$ff00", secret_ref="secret:" + "0f" * 16),),
+    "keys": (_KEY,),
 }
 _FILE: dict[str, Any] = {"file": RUN, "key": f"{APP}/f.pdf", "app": APP, "name": words("tea.pdf"), "size": 3, "digest": DIGEST}
 _BOT: dict[str, Any] = {"bot": "bot-1", "app": APP, "configuration": {}, "digest": DIGEST}
@@ -218,6 +219,15 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     flow.FlowComparisonEnded: ({"flow_version": "v1.1"}, {}),
     flow.FlowDeleted: ({"by": APP}, {}),
     app.AppRegistered: (_APP, _APP_FULL),
+    app.AppDisabled: ({}, {}),
+    app.AppEnabled: ({}, {}),
+    app.KeyCreated: ({"key": app.Key(key="demo-key", secret_hash="00ff$ff00")}, {"key": _KEY}),
+    app.KeyRotated: ({"key": "demo-key", "secret_hash": "00ff$ff00"}, {"secret_ref": "secret:" + "0f" * 16}),
+    app.KeyDisabled: ({"key": "demo-key"}, {}),
+    commands.SwitchApp: ({"app": APP, "enabled": False}, {"enabled": True}),
+    commands.CreateKey: ({"app": APP, "key": app.Key(key="demo-key", secret_hash="00ff$ff00")}, {"key": _KEY}),
+    commands.RotateKey: ({"app": APP, "key": "demo-key", "secret_hash": "00ff$ff00"}, {"secret_ref": "secret:" + "0f" * 16}),
+    commands.DisableKey: ({"app": APP, "key": "demo-key"}, {}),
     file.FileStored: (_FILE, {}),
     commands.StoreFile: (_FILE, {}),
     bot.BotConfigured: (_BOT, _BOT_FULL),
