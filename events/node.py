@@ -7,11 +7,13 @@ from typing import ClassVar, Literal
 
 from pydantic import JsonValue
 
-from events.envelope import Event, Stage, Value, Values, Words
-from events.run import Usage
+from events.envelope import Event, Protected, Stage, Value, Values, Words
+from events.run import Turn, Usage
 
 Awaits = Literal["nothing", "effect", "rounds", "person", "child"]
 """What a node run waits for: an effect, the rounds of its body, a person's answer, another run; `nothing` where it is decided at once."""
+
+CHAT_HISTORY = "chatHistory"
 
 
 class NodeEvent(Event):
@@ -42,7 +44,7 @@ class NodeStarted(NodeEvent):
     `inputs` is absent where they are not known yet (an output node that starts before what it shows).
     `recorded` says how many characters of an earlier attempt this one continues from. `awaits` is what it waits for from now
     on; records from before this field waited for an effect. `step` counts the steps that are on the
-    record. `body` are the nodes that run inside its rounds.
+    record. `body` are the nodes that run inside its rounds. `history` is what of the earlier conversation the node is given.
     """
 
     type: ClassVar[str] = "node.started"
@@ -55,6 +57,14 @@ class NodeStarted(NodeEvent):
     awaits: Awaits = "effect"
     step: int = 0
     body: tuple[str, ...] = ()
+    history: Protected[tuple[Turn, ...]] | None = None
+
+    @property
+    def shown_inputs(self) -> dict[str, JsonValue] | None:
+        """The inputs as they are shown: with the history, where there is one, as `chatHistory`."""
+        words = self.inputs.words if self.inputs else None
+        turns = (self.history.words if self.history else None) or ()
+        return {**(words or {}), CHAT_HISTORY: [turn.model_dump() for turn in turns]} if turns else words
 
 
 class NodeStepCompleted(NodeEvent):

@@ -3,6 +3,7 @@
 These names are the storage format: rename a class freely, never a `type`.
 """
 
+import json
 from typing import ClassVar, Literal
 
 from pydantic import JsonValue
@@ -10,6 +11,7 @@ from pydantic import JsonValue
 from events.envelope import Event, Fact, Protected, Value, Values
 
 Mode = Literal["open", "debug"]
+_INPUT = "AGENT_USER_INPUT"
 
 
 class Usage(Value):
@@ -54,11 +56,29 @@ class RunTerms(Fact):
     ext: Protected[dict[str, JsonValue]]
     idempotency_key: str = ""
 
+    @property
+    def asked(self) -> str:
+        """What the person asked: the parameter AGENT_USER_INPUT, else the first text among the parameters, else all of them as JSON."""
+        words = self.parameters.words or {}
+        texts = [value for _, value in sorted(words.items(), key=lambda item: item[0] != _INPUT) if isinstance(value, str)]
+        if texts:
+            return texts[0]
+        return json.dumps(words, ensure_ascii=False) if words else ""
+
 
 class RunStarted(RunTerms, Event):
-    """A run was accepted. Everything that a replay needs is here."""
+    """A run was accepted. Everything that a replay needs is here.
+
+    `remembered` are the last rounds of the run's chat, where the flow asks for them and the caller sent no history.
+    """
 
     type: ClassVar[str] = "run.started"
+    remembered: Protected[tuple[Turn, ...]] | None = None
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """What was said before: the caller's word, else what is remembered."""
+        return self.history.words or (self.remembered.words if self.remembered else None) or ()
 
 
 class RunCompleted(Event):

@@ -1,10 +1,10 @@
 """What was said in a chat? The question and the answer of each run that names a chat, in the order of the log.
 
-In come the start and the end of runs, the pieces of text and what was shown of them. While a run goes on its text is kept
-in parts (`chat_parts`); with its end the answer becomes one row. Runs without a chat are ignored.
+In come the start and the end of runs, the pieces of text and what was shown of them, questions to the person and their
+answers: each of those is one more message of the person and one more answer. While a run goes on its text is kept in parts
+(`chat_parts`); with its end the answers become one row each. Runs without a chat are ignored.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.acceptance import ENDS_A_RUN, Accepted
 from events.delta import NodeDelta
-from events.envelope import Values, Words
+from events.envelope import Words
 from events.node import OutputClosed, OutputReleased
+from events.question import QuestionAnswered, QuestionAsked
 from events.run import RunStarted
 from projections.schema import Json, Plain, Row, Text, Told, Whole, cursor_of, insert, insert_new, mappings, metadata, parts_of, store
 
 QUESTION, ANSWER = 0, 1
-_INPUT = "AGENT_USER_INPUT"
+"""The first two parts of a run. The n-th question that is answered adds the parts 2n and 2n + 1."""
 
 chat_messages = sa.Table(
     "chat_messages",
@@ -50,7 +51,7 @@ chat_parts = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a chat. `time` (ms) is the start of the run for a question, its end for an answer.
+    """One message of a chat. `time` (ms) is when a person said it; an answer's is the end of the run, or when it asked something.
 
     `status` is that of the run: the answer of a running one is what was shown so far.
     """
@@ -72,7 +73,16 @@ class MessagePage:
     cursor: str | None
 
 
-Shown = NodeDelta | OutputReleased | OutputClosed
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a person said and what was shown in answer. `run` is where."""
+
+    run: str
+    asked: str
+    answered: str
+
+
+Shown = NodeDelta | OutputReleased | OutputClosed | QuestionAsked | QuestionAnswered
 Said = list[list[Any]]
 
 
@@ -89,6 +99,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     known = connection.execute(open_answers).all() if told else ()
     fresh = {run: [event for event in told[run] if event.position > position] for run, position in sorted(known)}
     fresh = {run: new for run, new in fresh.items() if new}
+    insert_new(connection, chat_messages, _replies(connection, fresh))
     parts = {run: {"run": run, "position": new[0].position, "said": _said(new)} for run, new in fresh.items()}
     ended = {run: new[-1] for run, new in fresh.items() if new[-1].meta.type in ENDS_A_RUN}
     going = [row for run, row in parts.items() if run not in ended and row["said"]]
@@ -110,9 +121,29 @@ def _answers(connection: sa.Connection, ended: dict[str, Accepted], parts: dict[
         said[row["run"]] += row["said"]
     rows: list[Row] = []
     for run, end in ended.items():
-        content, reasoning = shown([*said[run], *parts[run]["said"]])
-        row = {"run": run, "part": ANSWER, "content": content, "reasoning": reasoning}
-        rows.append({**row, "status": end.meta.type.removeprefix("run."), "time": end.meta.time, "position": end.position})
+        for number, leg in enumerate(legs([*said[run], *parts[run]["said"]])):
+            row = {"run": run, "part": 2 * number + ANSWER, "content": leg.content, "reasoning": leg.reasoning}
+            time = end.meta.time if leg.asked is None else leg.asked
+            rows.append({**row, "status": end.meta.type.removeprefix("run."), "time": time, "position": end.position})
+    return rows
+
+
+def _replies(connection: sa.Connection, fresh: Mapping[str, Sequence[Accepted]]) -> list[Row]:
+    """What people answered to questions, each with an answer that begins."""
+    answered = [(run, event) for run, new in fresh.items() for event in new if isinstance(event.envelope.data, QuestionAnswered)]
+    if not answered:
+        return []
+    columns = [chat_messages.c[name] for name in ("run", "app", "chat", "subject", "turn")]
+    known = sa.select(*columns).where(chat_messages.c.run.in_(sorted({run for run, _ in answered})), chat_messages.c.part == QUESTION)
+    about = {row["run"]: row for row in mappings(connection.execute(known))}
+    rows: list[Row] = []
+    for run, event in answered:
+        data = event.envelope.data
+        assert isinstance(data, QuestionAnswered)
+        common = {**about[run], "reasoning": "", "time": event.meta.time, "position": event.position}
+        part = 2 * data.question
+        rows.append({**common, "part": part + QUESTION, "content": _words(data.content), "status": "said"})
+        rows.append({**common, "part": part + ANSWER, "content": "", "status": "running"})
     return rows
 
 
@@ -122,17 +153,8 @@ def _started(event: Accepted) -> Iterable[Row]:
         return
     common = {"run": data.run, "app": data.app, "chat": data.chat, "subject": data.subject, "reasoning": "", "status": "running"}
     common |= {"time": event.meta.time, "turn": event.offset, "position": event.position}
-    yield {**common, "part": QUESTION, "content": question(data.parameters), "status": "said"}
+    yield {**common, "part": QUESTION, "content": data.asked, "status": "said"}
     yield {**common, "part": ANSWER, "content": ""}
-
-
-def question(parameters: Values) -> str:
-    """What the person asked: the parameter AGENT_USER_INPUT, else the first text among the parameters, else all of them as JSON."""
-    words = parameters.words or {}
-    texts = [value for _, value in sorted(words.items(), key=lambda item: item[0] != _INPUT) if isinstance(value, str)]
-    if texts:
-        return texts[0]
-    return json.dumps(words, ensure_ascii=False) if words else ""
 
 
 def _said(events: Iterable[Accepted]) -> Said:
@@ -152,26 +174,57 @@ def _said(events: Iterable[Accepted]) -> Said:
             said.append(["text", data.stage, _words(data.text)])
         elif isinstance(data, OutputClosed):
             said.append(["text", "content", _words(data.text)])
+        elif isinstance(data, QuestionAsked):
+            said.append(["asked", _words(data.text), event.meta.time])
+        elif isinstance(data, QuestionAnswered):
+            said.append(["answered"])
     return said
 
 
-def shown(said: Said) -> tuple[str, str]:
-    """Content and reasoning that the person saw: text in the order in which it was shown, earlier pieces where they were released."""
-    pieces: defaultdict[tuple[Any, ...], list[str]] = defaultdict(list)
-    out: dict[str, list[str]] = {"content": [], "reasoning": []}
-    for kind, *rest in said:
-        if kind == "delta":
-            node, path, stage, is_shown, texts = rest
-            pieces[node, tuple(path), stage] += texts
-            if is_shown:
-                out[stage] += texts
-        elif kind == "again":
-            node, path, stage, as_stage, start, stop = rest
-            out[as_stage] += pieces[node, tuple(path), stage][start:stop]
+@dataclass
+class Leg:
+    """What was shown until a question was answered, or until now. `asked` is when that question was put (ms)."""
+
+    content: str = ""
+    reasoning: str = ""
+    asked: int | None = None
+
+    def add(self, stage: str, text: str) -> None:
+        """Some more."""
+        if stage == "reasoning":
+            self.reasoning += text
         else:
-            stage, text = rest
-            out[stage].append(text)
-    return "".join(out["content"]), "".join(out["reasoning"])
+            self.content += text
+
+
+def legs(said: Said) -> list[Leg]:
+    """What the person saw: text in the order in which it was shown, earlier pieces where they were released, questions where asked."""
+    pieces: defaultdict[tuple[Any, ...], list[str]] = defaultdict(list)
+    out = [Leg()]
+    for kind, *rest in said:
+        match kind:
+            case "delta":
+                node, path, stage, is_shown, texts = rest
+                pieces[node, tuple(path), stage] += texts
+                if is_shown:
+                    out[-1].add(stage, "".join(texts))
+            case "again":
+                node, path, stage, as_stage, start, stop = rest
+                out[-1].add(as_stage, "".join(pieces[node, tuple(path), stage][start:stop]))
+            case "asked":
+                text, out[-1].asked = rest
+                out[-1].add("content", text)
+            case "answered":
+                out.append(Leg())
+            case _:
+                out[-1].add(*rest)
+    return out
+
+
+def shown(said: Said) -> tuple[str, str]:
+    """All content and all reasoning that the person saw."""
+    found = legs(said)
+    return "".join(leg.content for leg in found), "".join(leg.reasoning for leg in found)
 
 
 def _words(text: Words | None) -> str:
@@ -201,11 +254,24 @@ async def page(
     return MessagePage(found, cursor_of(rows[limit - 1]["turn"], rows[limit - 1]["part"]) if len(rows) > limit else None)
 
 
+async def rounds(connection: AsyncConnection, app: str, chat: str, limit: int) -> list[Round]:
+    """The last rounds of a chat's completed runs, oldest first."""
+    table = chat_messages
+    columns = [table.c[name] for name in ("run", "part", "content")]
+    answers = sa.select(*columns).where(table.c.app == app, table.c.chat == chat, table.c.part % 2 == ANSWER, table.c.status == "completed")
+    found = mappings(await connection.execute(answers.order_by(table.c.turn.desc(), table.c.part.desc()).limit(limit)))
+    asked = sa.select(*columns).where(table.c.run.in_(sorted({row["run"] for row in found})), table.c.part % 2 == QUESTION)
+    said = {(row["run"], row["part"]): row["content"] for row in mappings(await connection.execute(asked))}
+    return [Round(row["run"], said.get((row["run"], row["part"] - 1), ""), row["content"]) for row in reversed(found)]
+
+
 def _message(row: Row, so_far: dict[str, Said]) -> Message:
     content, reasoning = row["content"], row["reasoning"]
-    if row["part"] == ANSWER and row["status"] == "running":
-        content, reasoning = shown(so_far[row["run"]])
-    role: Literal["user", "assistant"] = "user" if row["part"] == QUESTION else "assistant"
+    number, is_answer = divmod(row["part"], 2)
+    if is_answer and row["status"] == "running":
+        leg = (legs(so_far[row["run"]])[number:] or [Leg()])[0]
+        content, reasoning = leg.content, leg.reasoning
+    role: Literal["user", "assistant"] = "assistant" if is_answer else "user"
     return Message(row["run"], role, row["subject"], content, reasoning, row["status"], row["time"])
 
 

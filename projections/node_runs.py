@@ -106,6 +106,8 @@ def _change(event: Accepted, data: Told) -> Row:
     time = event.meta.time
     if isinstance(data, NodeStarted):
         said = data.model_dump(include={"kind", "alias", "reason", "recorded", "inputs"}, exclude_none=True)
+        if data.history is not None and data.history.words and data.inputs is not None:
+            said["inputs"]["words"] = data.shown_inputs
         return {**_born(event), **said, "status": "running", "started": time}
     if isinstance(data, NodeCompleted):
         said = data.model_dump(include={"inputs", "outputs", "raw_output", "usage", "handle", "problem"}, exclude_none=True)

@@ -10,10 +10,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from events.question import Option
-from events.run import RunTerms
+from events.run import RunTerms, Turn
 from services.core.codes import Code
 from services.core.document import InputPart, RetryConfig
 from services.core.effects import FunctionCall, Request
+from services.core.history import Budget
 from services.core.run_state import Result
 from services.core.template import Unit
 from services.core.values import Schema
@@ -103,7 +104,8 @@ class Asking:
 
     `steps` are the results of the steps that are on the record (a model's: `content`, `reasoning`, `calls`; a person's:
     `event_type`, `content`; else the effect's outputs). `recorded` is what the step under way has said so far; `taken_over` that
-    it began with an earlier owner, so that what was asked of the world may have been done already. `terms` are those of the run.
+    it began with an earlier owner, so that what was asked of the world may have been done already. `terms` are those of the run,
+    `history` is what was said before, as far as the node is given it.
     """
 
     app: str
@@ -114,6 +116,7 @@ class Asking:
     attempt: int = 1
     taken_over: bool = False
     terms: RunTerms | None = None
+    history: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,10 @@ def _nothing(_: Node) -> None:
     return None
 
 
+def _no_budget(_node: Node, _inputs: Inputs) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One node kind.
@@ -194,6 +201,7 @@ class Kind:
     `limits_attempt`: `retryConfig.timeout` limits the whole attempt, not the silence between two pieces. `handles` are the branches
     of a node that chooses one: every edge that leaves it must carry one of them. `more_inputs` are inputs that its parameters hold.
     With `sees_absence` inputs that refer to nodes which did not run are null, not defaults.
+    `rounds` is how many rounds of the earlier conversation a node is given (7), `budget` how much of them fits.
     `gates`: output nodes after this one wait for it (3.7, output dependencies). `streams`: its text may be shown as it comes.
     """
 
@@ -214,4 +222,6 @@ class Kind:
     handles: Callable[[Node], Collection[str] | None] | None = None
     more_inputs: Callable[[Params], Sequence[InputPart]] | None = None
     sees_absence: bool = False
+    rounds: Callable[[Node], int] = lambda _: 0
+    budget: Callable[[Node, Inputs], Budget | None] = _no_budget
     check: Callable[[Node], None] = _nothing

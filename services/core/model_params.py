@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue
 
 from services.core.codes import Code
 from services.core.effects import ChatMessage, ModelRequest, Tool
+from services.core.history import Budget, ChatHistory
 from services.core.kind import Asking, Inputs, Params
 from services.core.patterns import pattern
 from services.core.problems import Problem
@@ -33,6 +34,11 @@ class ModelParams(Params):
     temperature: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(default=2048, gt=0, alias="maxTokens")
     extra: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue], alias="extraParams")
+    history: ChatHistory = Field(default_factory=ChatHistory, alias="enableChatHistoryV2")
+
+    def budget(self, *texts: str) -> Budget:
+        """What a history has to fit into, beside these texts."""
+        return Budget(self.domain or self.model, self.max_tokens, texts)
 
     def request(
         self, asking: Asking, messages: tuple[ChatMessage, ...], tools: tuple[Tool, ...] = (), tool_choice: str = ""
@@ -60,6 +66,11 @@ class ModelParams(Params):
             raise Problem(
                 Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node}: nodeParam.source must be openai, other providers are not available"
             )
+
+
+def earlier(asking: Asking) -> list[ChatMessage]:
+    """What was said before, as messages of a prompt."""
+    return [ChatMessage(turn.role, turn.content) for turn in asking.history]
 
 
 def rendered(template: str, inputs: Inputs) -> str:

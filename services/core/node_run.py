@@ -38,9 +38,9 @@ def errand_of(event: Event) -> Errand | None:
 class NodeRun:
     """One node as running. `last` is when something last came from it; `rank` its place in the order of completion.
 
-    `awaits` is what it waits for while it runs. `steps` are the results of its recorded steps, `since` when the step under way was
-    first tried, `said` how many pieces of content and of reasoning came before it; `taken_over` says that it began with an earlier
-    owner.
+    `awaits` is what it waits for while it runs, `history` what it was given of the conversation before. `steps` are the results of
+    its recorded steps, `since` when the step under way was first tried, `said` how many pieces of content and of reasoning came
+    before it; `taken_over` says that it began with an earlier owner.
     """
 
     status: Literal["running", "completed", "skipped", "failed"]
@@ -49,6 +49,7 @@ class NodeRun:
     failures: int = 0
     last: int = 0
     inputs: dict[str, JsonValue] | None = None
+    history: tuple[r.Turn, ...] = ()
     outputs: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     content: Pieces = NOTHING
     reasoning: Pieces = NOTHING

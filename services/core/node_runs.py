@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
+from events.envelope import Protected
 from events.node import Awaits, NodeCompleted, NodeFailed, NodeStarted, VariablesStored
 from events.node import Problem as Said
 from events.run import RunFailed, RunStepsExceeded
+from events.run import Turn as Earlier
 from services.core.codes import Code
 from services.core.graph import defaults
 from services.core.kind import Finished
@@ -26,9 +28,11 @@ def said(problem: Problem) -> Said:
     return Said(code=problem.code, message=problem.message)
 
 
-def start(turn: Turn, place: Place, inputs: dict[str, JsonValue] | None, awaits: Awaits = "nothing") -> None:
-    """Record that a node began."""
-    node = turn.node(place)
+def start(
+    turn: Turn, place: Place, inputs: dict[str, JsonValue] | None, awaits: Awaits = "nothing", history: tuple[Earlier, ...] = ()
+) -> None:
+    """Record that a node began, and what it was given of the conversation before."""
+    node, subject = turn.node(place), turn.run.terms.subject
     turn.emit(
         NodeStarted(
             node=place[0],
@@ -39,6 +43,7 @@ def start(turn: Turn, place: Place, inputs: dict[str, JsonValue] | None, awaits:
             inputs=None if inputs is None else turn.values(inputs),
             awaits=awaits,
             body=turn.graph.inside(place[0]) if awaits == "rounds" else (),
+            history=Protected[tuple[Earlier, ...]](subject=subject, words=history) if history else None,
         )
     )
 

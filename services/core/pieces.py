@@ -33,6 +33,10 @@ class Pieces:
         """The text without its first `count` pieces."""
         return "".join(self._shared[count : self._count])
 
+    def between(self, start: int, stop: int) -> str:
+        """The text of the pieces from `start` on, `stop` not included."""
+        return "".join(self._shared[start : min(stop, self._count)])
+
     @property
     def length(self) -> int:
         """Characters in all pieces."""

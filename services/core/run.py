@@ -11,11 +11,12 @@ from pydantic import JsonValue
 
 from events.commands import AnswerQuestion, CancelRun, StartRun
 from events.delta import NodeDelta
-from events.envelope import Event
+from events.envelope import Event, Protected
 from events.node import ContextRetrieved, ModelCalled, ModelResponded, NodeTimedOut, PassageAt, ToolCalled, ToolReturned
 from events.node import Problem as Said
 from events.refusal import CommandRefused
 from events.run import RunCancelled, RunStarted, RunTimedOut
+from events.run import Turn as Earlier
 from services.core.codes import Code
 from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded, Retrieved, ToolAnswered, ToolSent
 from services.core.graph import Graph
@@ -71,8 +72,13 @@ class Decision:
     more: bool = False
 
 
-def decide(state: RunState, input_: Input, time: int, graph: Graph | None, limits: Limits) -> Decision:
-    """Decide one input. `graph` is the run's pinned definition, None where the input needs none."""
+def decide(
+    state: RunState, input_: Input, time: int, graph: Graph | None, limits: Limits, remembered: tuple[Earlier, ...] = ()
+) -> Decision:
+    """Decide one input. `graph` is the run's pinned definition, None where the input needs none.
+
+    `remembered` is what was said in a new run's chat, for flows that ask for it.
+    """
     if isinstance(input_, CancelRun):
         return _cancel(state, input_)
     if isinstance(input_, StartRun) and not isinstance(state, NotStarted):
@@ -82,7 +88,7 @@ def decide(state: RunState, input_: Input, time: int, graph: Graph | None, limit
     assert graph is not None, "a run that goes on has its graph"
     turn = Turn(state, time, graph, limits)
     if isinstance(input_, StartRun):
-        _start(turn, input_)
+        _start(turn, input_, remembered)
     elif isinstance(state, Active):
         _react(turn, input_)
     return Decision(turn.events, turn.state, unfinished(turn))
@@ -95,6 +101,13 @@ def due_at(state: RunState, graph: Graph, limits: Limits) -> int | None:
     quiet = [due(graph, place, state.nodes[place], limits) + GRACE_MS for place in state.working]
     deadline = [state.question.deadline] if state.question else []
     return min([ends_at(state, limits.run_ms), *quiet, *deadline])
+
+
+def rounds_wanted(graph: Graph, wish: StartRun) -> int:
+    """How many rounds of its chat a new run's flow asks for; 0 where the caller sent a history, or there is no chat."""
+    if not wish.chat or wish.history.words:
+        return 0
+    return max((node.kind.rounds(node) for node in graph.nodes.values()), default=0)
 
 
 def request(state: Active, place: Place, graph: Graph, limits: Limits) -> Request:
@@ -120,8 +133,9 @@ def _cancel(state: RunState, wish: CancelRun) -> Decision:
     return Decision([event], Ended(state.terms.app))
 
 
-def _start(turn: Turn, wish: StartRun) -> None:
-    turn.emit(RunStarted.model_validate(wish.model_dump()))
+def _start(turn: Turn, wish: StartRun, remembered: tuple[Earlier, ...]) -> None:
+    before = Protected[tuple[Earlier, ...]](subject=wish.subject, words=remembered) if remembered else None
+    turn.emit(RunStarted.model_validate({**wish.model_dump(), "remembered": before}))
     place: Place = (turn.graph.start, ())
     given = wish.parameters.words or {}
     wrong = misfits(given, turn.node(place).schema)

@@ -11,7 +11,9 @@ from events import question as q
 from events import run as r
 from events.delta import NodeDelta
 from events.envelope import Event
+from services.core.chats import Exchange
 from services.core.node_run import Errand, NodeRun, Place, Result, Rounds, Step, errand_of
+from services.core.pieces import NOTHING, Pieces
 
 __all__ = ["Active", "Ended", "Errand", "NodeRun", "NotStarted", "Place", "Result", "Rounds", "RunState", "Step", "errand_of", "evolve"]
 
@@ -51,10 +53,11 @@ class Active:
     `queue` are the output nodes that wait for the floor; `settled` counts nodes outside of rounds, `ranked` every node run that ended,
     `steps` node runs that began and steps of them.
     `line` are the nodes that have something to ask: only the first one does, the others wait for their turn. `idle_since` is
-    there while the run waits for a person only; such times add up to `idle_ms`.
+    there while the run waits for a person only; such times add up to `idle_ms`. Of a run in a chat, `asks` is what the person said
+    last, `shown` what was shown since, and `said` are the rounds before, one for each question that was answered.
     """
 
-    terms: r.RunTerms
+    terms: r.RunStarted
     began: int
     nodes: dict[Place, NodeRun] = field(default_factory=dict[Place, NodeRun])
     working: frozenset[Place] = frozenset()
@@ -71,6 +74,9 @@ class Active:
     asked: int = 0
     idle_since: int | None = None
     idle_ms: int = 0
+    asks: str = ""
+    shown: Pieces = NOTHING
+    said: tuple[Exchange, ...] = ()
 
     def errand(self, place: Place) -> Errand | None:
         """What is under way for a node run; None where no effect is."""
@@ -82,9 +88,11 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that is over."""
+    """A run that is over. One that was completed in a chat leaves there what was said."""
 
     app: str
+    chat: str = ""
+    said: tuple[Exchange, ...] = ()
 
 
 RunState = NotStarted | Active | Ended
@@ -99,10 +107,12 @@ def keys_of(terms: r.RunTerms) -> str:
 def evolve(state: RunState, event: Event, time: int) -> RunState:
     """The state after one more event."""
     if isinstance(event, r.RunStarted):
-        return Active(event, time) if isinstance(state, NotStarted) else state
+        return Active(event, time, asks=event.asked if event.chat else "") if isinstance(state, NotStarted) else state
     if not isinstance(state, Active):
         return state
-    if isinstance(event, r.RunCompleted | r.RunFailed | r.RunTimedOut | r.RunCancelled):
+    if isinstance(event, r.RunCompleted):
+        return Ended(state.terms.app, state.terms.chat, exchanges(state))
+    if isinstance(event, r.RunFailed | r.RunTimedOut | r.RunCancelled):
         return Ended(state.terms.app)
     if isinstance(event, q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired):
         return _clocked(_evolve_question(state, event, time), time)
@@ -146,22 +156,42 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
             return _shown(state, place, event)
 
 
+def exchanges(state: Active) -> tuple[Exchange, ...]:
+    """What was said in this run so far, as rounds of its chat."""
+    return (*state.said, Exchange(state.terms.run, state.asks, state.shown.text)) if state.terms.chat else ()
+
+
+def _seen(state: Active, text: str) -> Active:
+    """A piece of text that a person of a chat sees."""
+    return replace(state, shown=state.shown.add(text)) if state.terms.chat and text else state
+
+
 def _shown(state: Active, place: Place, event: n.NodeEvent) -> Active:
     match event:
         case n.OutputOpened():
             return replace(state, floor=Floor(place), queue=tuple(one for one in state.queue if one != place))
         case n.OutputReleased():
+            state = _seen(state, _released(state, event)) if event.stage == "content" else state
             taken = event.of.stop if event.of else 0
             return replace(state, floor=Floor(place, event.unit if event.of else event.unit + 1, taken))
         case n.OutputClosed():
-            return replace(state, floor=None)
+            return replace(_seen(state, event.text.words or ""), floor=None)
         case _:
             return state
+
+
+def _released(state: Active, event: n.OutputReleased) -> str:
+    if event.of is None:
+        return (event.text.words if event.text else None) or ""
+    source = state.nodes.get((event.of.node, event.of.path))
+    return source.pieces(event.of.stage).between(event.of.start, event.of.stop) if source else ""
 
 
 def _evolve_question(state: Active, event: q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired, time: int) -> Active:
     if not isinstance(event, q.QuestionAsked):
         known = state.question
+        if isinstance(event, q.QuestionAnswered) and state.terms.chat:
+            state = replace(state, said=exchanges(state), asks=event.content.words or "", shown=NOTHING)
         return replace(state, question=None) if known and known.number == event.question else state
     options = event.options.words if event.options else None
     asked = Question(
@@ -174,7 +204,7 @@ def _evolve_question(state: Active, event: q.QuestionAsked | q.QuestionAnswered 
         deadline=event.deadline,
         follow_up=event.follow_up,
     )
-    return replace(state, question=asked, asked=max(state.asked, event.question))
+    return replace(_seen(state, asked.text), question=asked, asked=max(state.asked, event.question))
 
 
 def _out_of_line(state: Active, place: Place) -> Active:
@@ -214,15 +244,18 @@ def _told(state: Active, place: Place, node: NodeRun | None, event: NodeDelta, t
     floor = state.floor
     if event.shown and floor:
         floor = replace(floor, unit=event.unit, taken=floor.taken + 1 if floor.unit == event.unit else 1)
+    if event.shown and event.stage == "content":
+        state = _seen(state, words)
     return replace(_with(state, place, node), floor=floor)
 
 
 def _started(state: Active, place: Place, node: NodeRun | None, event: n.NodeStarted, time: int) -> Active:
     words = event.inputs.words if event.inputs else None
+    history = (event.history.words if event.history else None) or ()
     if event.reason == "arrived":
         state = replace(state, steps=state.steps + 1)
     if node is None:
-        node = NodeRun("running", event.kind, event.attempt, last=time, since=time, inputs=words, awaits=event.awaits)
+        node = NodeRun("running", event.kind, event.attempt, last=time, since=time, inputs=words, history=history, awaits=event.awaits)
     else:
         node = replace(
             node,

@@ -151,11 +151,12 @@ def _arrive(turn: Turn, place: Place) -> Iterable[Place]:
 
 def _asks(turn: Turn, place: Place, inputs: dict[str, JsonValue]) -> Iterable[Place]:
     try:
-        asked = first(turn, place, inputs)
+        history = turn.history(place, inputs)
+        asked = first(turn, place, inputs, history)
     except Problem as problem:
         start(turn, place, inputs)
         return broke(turn, place, said(problem), again=False)
-    start(turn, place, inputs, awaits_of(asked))
+    start(turn, place, inputs, awaits_of(asked), history)
     if isinstance(asked, Finished) and not complete(turn, place, asked):
         return ()
     return (place,)

@@ -5,21 +5,19 @@ where something required is missing. A model's answer is one JSON object, alone 
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from pydantic import JsonValue
 
 from services.core.effects import ChatMessage
 from services.core.kind import Output
-from services.core.values import misfits, read
+from services.core.model_params import object_in
+from services.core.values import misfits
 
 Step = Mapping[str, JsonValue]
 OWN = frozenset({"query", "content", "id"})
 """Outputs of a question that are no slots."""
 FOLLOW_UP = "follow_up"
-_FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 _TASK = (
     "Read what the person answered and fill in the fields. Answer with one JSON object and nothing else: each field that the answers"
     " give, in the type that its schema says. Leave out what they do not say, never guess. If a required field is missing, add the"
@@ -50,7 +48,7 @@ def found(wanted: Sequence[Output], answers: Sequence[str]) -> dict[str, JsonVal
     """What the model's answers say of the slots, the newest last; values of another type than the slot's say nothing."""
     known: dict[str, JsonValue] = {}
     for answer in answers:
-        said = _read(answer)
+        said = object_in(answer) or {}
         for one in wanted:
             value = said.get(one.name)
             if value not in (None, "") and not misfits(value, json.dumps(one.schema)):
@@ -60,17 +58,8 @@ def found(wanted: Sequence[Output], answers: Sequence[str]) -> dict[str, JsonVal
 
 def follow_up(missing: Sequence[Output], answer: str) -> str:
     """The model's own question, else one that names what is missing."""
-    text = _read(answer).get(FOLLOW_UP)
+    text = (object_in(answer) or {}).get(FOLLOW_UP)
     if isinstance(text, str) and text.strip():
         return text
     names = [f"{one.name} ({one.schema['description']})" if one.schema.get("description") else one.name for one in missing]
     return f"Please also tell: {', '.join(names)}"
-
-
-def _read(answer: str) -> dict[str, JsonValue]:
-    fenced = _FENCED.search(answer)
-    try:
-        value = read(fenced[1] if fenced else answer)
-    except ValueError:
-        return {}
-    return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}

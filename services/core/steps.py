@@ -8,6 +8,7 @@ outcome; out go the next request, or the node's result. `Problem` is raised wher
 from pydantic import JsonValue
 
 from events.node import Awaits, NodeStepCompleted
+from events.run import Turn as Earlier
 from services.core.effects import Done, Request
 from services.core.graph import Graph
 from services.core.kind import Answer, Asking, Finished, Node, Query
@@ -42,12 +43,12 @@ def awaits_of(asked: Asked) -> Awaits:
     return "nothing" if isinstance(asked, Finished) else "effect"
 
 
-def first(turn: Turn, place: Place, inputs: dict[str, JsonValue]) -> Asked:
+def first(turn: Turn, place: Place, inputs: dict[str, JsonValue], history: tuple[Earlier, ...]) -> Asked:
     """What a node asks when it is reached."""
     node = turn.node(place)
     assert node.kind.ask is not None, "this node asks"
     terms = turn.run.terms
-    return node.kind.ask(node, inputs, Asking(keys_of(terms), quiet_ms(turn.graph, place, turn.limits), terms=terms))
+    return node.kind.ask(node, inputs, Asking(keys_of(terms), quiet_ms(turn.graph, place, turn.limits), terms=terms, history=history))
 
 
 def ask(state: Active, place: Place, graph: Graph, limits: Limits, *steps: Step) -> Asked:
@@ -64,6 +65,7 @@ def ask(state: Active, place: Place, graph: Graph, limits: Limits, *steps: Step)
         attempt=known.attempt,
         taken_over=known.taken_over and not steps,
         terms=state.terms,
+        history=known.history,
     )
     return node.kind.ask(node, known.inputs or {}, asking)
 

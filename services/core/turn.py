@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from events.envelope import Event, Protected, Values, Words
+from events.run import Turn as Said
 from services.core.graph import ERROR_CODE, ERROR_MESSAGE, Graph, schema_of
+from services.core.history import Count, chosen, unknown
 from services.core.kind import Node, Source
 from services.core.run_state import Active, NodeRun, Place, RunState, evolve
 from services.core.values import default_of, encodable, pick
@@ -20,12 +22,16 @@ MAX_EVENTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a run may be active, a node's effect silent, and a question open, in milliseconds; how many steps a run may take."""
+    """How long a run may be active, a node's effect silent, and a question open, in milliseconds; how many steps a run may take.
+
+    `tokens` counts those of a text.
+    """
 
     run_ms: int = 1_800_000
     quiet_ms: int = 60_000
     question_ms: int = 2_592_000_000
     steps: int = 20_000
+    tokens: Count = unknown
 
 
 class Turn:
@@ -129,6 +135,12 @@ class Turn:
         node = self.node_run(self.seen_from(source.node, place))
         schema = schema_of(target, source.name)
         return pick(_stored(node, source.name, schema), schema, list(source.keys), where)
+
+    def history(self, place: Place, inputs: dict[str, JsonValue]) -> tuple[Said, ...]:
+        """What a node is given of the conversation before its run. Raises `Problem` where its own texts cannot be rendered."""
+        node, said = self.node(place), self.run.terms.turns
+        rounds = node.kind.rounds(node) if said else 0
+        return chosen(said, rounds, node.kind.budget(node, inputs), self.limits.tokens) if rounds else ()
 
     def seen_from(self, node: str, place: Place) -> Place:
         """Where a node that is referred to stands: in the same rounds, as far as both stand in them."""

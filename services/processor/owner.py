@@ -34,6 +34,7 @@ from services.processor.effects import EffectWorld
 from services.processor.graphs import Graphs
 from services.processor.pipeline import Acknowledged, Pipeline
 from services.processor.reading import opened
+from services.processor.recalling import Recalling
 from services.processor.state import PartitionState
 from services.processor.takeover import Confirmation, Ownership, take_over
 from services.processor.timers import Timers
@@ -99,6 +100,7 @@ class Owner:
         self._state: PartitionState = ownership.state
         self._commands = commands
         self._graphs = Graphs(tools.definitions)
+        self._recalling = Recalling(world, ownership.partition, ownership.state.chats)
         settings = world.settings
         self._limits = Limits(
             run_ms=int(settings.run_limit_s * 1000),
@@ -204,6 +206,7 @@ class Owner:
         if terms is not None:
             try:
                 graph = self._known_graph(command.data, terms.run) or await self._graphs.load(terms.definition, terms.document)
+                await self._recalling.before(command.data, graph)
             except Problem as problem:
                 return self._deciding.refuse(command, stored.offset, self._world.clock.now(), problem.code, problem.message)
             if isinstance(command.data, AnswerQuestion) or terms.run not in self._state.runs:

@@ -11,11 +11,12 @@ from events import topics
 from events.commands import AnswerQuestion, CancelRun, CreateKey, DisableKey, RegisterApp, RotateKey, StartRun, StoreFile, SwitchApp
 from events.envelope import Envelope, Event, Fact, Meta
 from events.refusal import CommandRefused, CommandRepeated
-from events.run import RunStarted
+from events.run import RunStarted, Turn
 from services.core import run as core_run
 from services.core.app import APP, AppState
 from services.core.bot import BOT, BotState
 from services.core.bot import WISHES as BOT_WISHES
+from services.core.chats import Chats
 from services.core.codes import Code
 from services.core.file import FILE
 from services.core.flow import FLOW, WISHES, FlowState
@@ -60,6 +61,7 @@ class PartitionState:
     tools: dict[str, ToolState] = field(default_factory=dict[str, ToolState])
     known: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     keys: dict[tuple[str, str], tuple[str, str, int]] = field(default_factory=dict[tuple[str, str], tuple[str, str, int]])
+    chats: Chats = field(default_factory=Chats)
 
     def run(self, run: str) -> RunState:
         """A run's state."""
@@ -114,6 +116,7 @@ class PartitionState:
         elif isinstance(state, Ended):
             self.runs.pop(run, None)
             self.ended[run] = (state.app, time)
+            self.chats.add((state.app, state.chat), state.said)
 
     def decide(self, command: Envelope, time: int, graph: Graph | None, limits: Limits) -> Answer:
         """The events of a command: at least one. A command that was seen before changes nothing and says so."""
@@ -125,7 +128,7 @@ class PartitionState:
             case StartRun() | CancelRun() | AnswerQuestion():
                 if isinstance(wish, StartRun) and topics.minted_at(wish.run) < time - REMEMBERED_MS:
                     return self._aside(meta, _refusal(meta, Code.OPEN_API_ERROR, "the run id is too old; repeat the request"))
-                decision = core_run.decide(self.run(wish.run), wish, time, graph, limits)
+                decision = core_run.decide(self.run(wish.run), wish, time, graph, limits, self._remembered(wish, graph))
                 return self._answer(meta, decision.events, decision)
             case RegisterApp() | SwitchApp() | CreateKey() | RotateKey() | DisableKey():
                 return self._answer(meta, APP.decide(self.apps.get(wish.app, APP.initial), wish, time))
@@ -154,6 +157,11 @@ class PartitionState:
                 del memory[key]
         for key in [key for key, (_, _, at) in self.keys.items() if at < time - REMEMBERED_MS]:
             del self.keys[key]
+
+    def _remembered(self, wish: Fact, graph: Graph | None) -> tuple[Turn, ...]:
+        if not isinstance(wish, StartRun) or graph is None:
+            return ()
+        return self.chats.turns((wish.app, wish.chat), core_run.rounds_wanted(graph, wish))
 
     def _repetition(self, meta: Meta, wish: Fact) -> CommandRepeated | None:
         if meta.id in self.known:

@@ -4,15 +4,17 @@ import pytest
 import sqlalchemy as sa
 
 from events.envelope import Event, Values
-from events.run import RunFailed
+from events.node import OutputClosed
+from events.question import QuestionAnswered, QuestionAsked
+from events.run import RunCompleted, RunFailed, Usage
 from events.topics import run_stream
 from projections import chat_messages
-from projections.chat_messages import Message, question
+from projections.chat_messages import Message
 from projections.schema import BadCursor
 from services.kit.database import Database
-from tests.support.histories import History, run_events
+from tests.support.histories import History, run_events, started
 from tests.support.rows import project
-from tests.support.samples import RUN, values
+from tests.support.samples import RUN, minimal, values, words
 
 NAMES = [str(int(RUN) + number) for number in range(3)]
 FAILED = RunFailed(code=20380, message="no answer")
@@ -105,4 +107,57 @@ async def test_a_chat_is_read_page_by_page_in_the_order_of_the_log(database: Dat
     ],
 )
 def test_the_question_is_the_users_input_else_the_first_text_else_everything(parameters: Values, expected: str) -> None:
-    assert question(parameters) == expected
+    assert started(parameters=parameters).asked == expected
+
+
+def asking(run: str = RUN, end: Event | None = None) -> list[Event]:
+    """A run that says something, asks something, gets its answer, and says something more."""
+    closed = minimal(OutputClosed)
+    return [
+        started(run, chat="c-1"),
+        closed.model_copy(update={"text": words("Hello. ")}),
+        minimal(QuestionAsked, question=1, text=words("Your name?")),
+        minimal(QuestionAnswered, question=1, content=words("Bo")),
+        closed.model_copy(update={"text": words("Hi Bo")}),
+        RunCompleted(outputs=values(), usage=Usage()) if end is None else end,
+    ]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+async def test_a_question_and_its_answer_are_messages_of_their_own(database: Database, batch: int) -> None:
+    history = History()
+    history.say(run_stream(RUN), *asking())
+    await project(database, history, batch)
+    found = await of_chat(database)
+    assert [(one.role, one.content, one.status) for one in found] == [
+        ("user", "Why is the sky blue?", "said"), ("assistant", "Hello. Your name?", "completed"),
+        ("user", "Bo", "said"), ("assistant", "Hi Bo", "completed"),
+    ]  # fmt: skip
+    assert [one.time - found[0].time for one in found] == [0, 14, 21, 35]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [(2, ["Hello. "]), (3, ["Hello. Your name?"]), (4, ["Hello. Your name?", ""]), (5, ["Hello. Your name?", "Hi Bo"])],
+)
+async def test_a_running_run_shows_its_questions_and_answers_so_far(database: Database, batch: int, told: int, expected: list[str]) -> None:
+    history = History()
+    history.say(run_stream(RUN), *asking()[:told])
+    await project(database, history, batch)
+    assert [one.content for one in await of_chat(database) if one.role == "assistant"] == expected
+
+
+async def test_the_last_rounds_of_completed_runs_are_told(database: Database) -> None:
+    history = History()
+    history.say(run_stream(NAMES[0]), *asking(NAMES[0]))
+    history.say(run_stream(NAMES[1]), *asking(NAMES[1], FAILED))
+    history.say(run_stream(NAMES[2]), *asking(NAMES[2])[:5])
+    await project(database, history)
+    async with database.connect() as connection:
+        found = await chat_messages.rounds(connection, "demo", "c-1", 9)
+        assert [(one.run, one.asked, one.answered) for one in found] == [
+            (NAMES[0], "Why is the sky blue?", "Hello. Your name?"), (NAMES[0], "Bo", "Hi Bo"),
+        ]  # fmt: skip
+        assert await chat_messages.rounds(connection, "demo", "c-1", 1) == found[1:]
+        assert await chat_messages.rounds(connection, "demo", "c-2", 9) == []

@@ -86,7 +86,10 @@ _MODEL: dict[str, Any] = {"attributes": {"gen_ai.request.model": "offline-demo"}
 
 _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     ownership.PartitionClaimed: ({"id": "claim-1", "after": "", "owner": "processor-1", "commands": "topic-1"}, {"after": "claim-0"}),
-    run.RunStarted: (_TERMS, _TERMS_FULL),
+    run.RunStarted: (
+        _TERMS,
+        {**_TERMS_FULL, "remembered": Protected[tuple[run.Turn, ...]](subject="person-1", words=(TURN,))},
+    ),
     run.RunCompleted: ({"outputs": values(), "usage": run.Usage()}, {"outputs": values(output="blue", n=[1, {"a": None}]), "usage": USAGE}),
     run.RunFailed: (_ENDED, {"node": "spark-llm::1", "usage": USAGE}),
     run.RunStepsExceeded: ({**_ENDED, "limit": 20_000}, {"node": "loop::1", "usage": USAGE}),
@@ -102,6 +105,7 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
             "awaits": "rounds",
             "step": 1,
             "body": ("iteration-node-start::1", "message::2"),
+            "history": Protected[tuple[run.Turn, ...]](subject="person-1", words=(TURN, run.Turn(role="assistant", content="因为"))),
         },
     ),
     node.NodeStepCompleted: (

@@ -13,7 +13,7 @@ from events.delta import NodeDelta
 from events.envelope import Event, Protected
 from events.node import NodeCompleted, OutputClosed, OutputReleased, Problem
 from events.refusal import CommandRefused
-from events.run import Usage
+from events.run import Turn, Usage
 from services.core.decider import Decider
 from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded
 from services.core.graph import Graph, compile_
@@ -113,6 +113,7 @@ class Story:
         self.events: list[Event] = []
         self.steps: list[Sequence[Event]] = []
         self.now = NOW
+        self.remembered: tuple[Turn, ...] = ()
         self._ids = {one.partition("::")[2]: one for one in self.graph.nodes}
 
     # what happens
@@ -125,7 +126,7 @@ class Story:
         return decision
 
     def _step(self, input_: Input) -> Decision:
-        decision = decide(self.state, input_, self.now, self.graph, self.limits)
+        decision = decide(self.state, input_, self.now, self.graph, self.limits, self.remembered)
         folded = self.state
         for event in decision.events:
             folded = evolve(folded, event, self.now)

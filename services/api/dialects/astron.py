@@ -159,8 +159,7 @@ class Frames:
         self._progress = data.progress
         if data.reason != "arrived":
             return []
-        inputs = None if data.inputs is None else data.inputs.words
-        self._nodes[data.node, data.path] = _NodeRun(data.kind, data.alias, time, inputs)
+        self._nodes[data.node, data.path] = _NodeRun(data.kind, data.alias, time, data.shown_inputs)
         if data.kind in OUTPUT_KINDS:
             return []
         return self._frame(time, self._node(data.node, data.path))

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.core.codes import Code
 from services.core.effects import ChatMessage, ModelRequest, Tool
+from services.core.history import Budget
 from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node
-from services.core.model_params import ModelParams, object_in, rendered
+from services.core.model_params import ModelParams, earlier, object_in, rendered
 from services.core.problems import Problem
 from services.core.values import text_of
 
@@ -64,10 +65,16 @@ def ask(node: Node, inputs: Inputs, asking: Asking) -> ModelRequest:
     said = rendered(param.prefix, inputs)
     if param.mode != _PROMPT and param.calls:
         tools = tuple(Tool(name, one.description, _NEXT) for name, one in _functions(param).items())
-        return param.request(asking, (ChatMessage("user", said or given or " "),), tools, "auto")
+        return param.request(asking, (*earlier(asking), ChatMessage("user", said or given or " ")), tools, "auto")
     told = _category(param) if param.mode == _PROMPT else _destination(param)
     system = f"{told}\n\n{said}" if said else told
-    return param.request(asking, (ChatMessage("system", system), ChatMessage("user", given or " ")))
+    return param.request(asking, (ChatMessage("system", system), *earlier(asking), ChatMessage("user", given or " ")))
+
+
+def budget(node: Node, inputs: Inputs) -> Budget:
+    """The history shares `maxTokens` with what the model is asked."""
+    param = _param(node)
+    return param.budget(rendered(param.prefix, inputs), *(text_of(value) for value in inputs.values()))
 
 
 def _functions(param: DecisionParams) -> Mapping[str, IntentPart]:
@@ -157,5 +164,7 @@ DECISION_MAKING = Kind(
     retries=True,
     limits_attempt=True,
     handles=handles,
+    rounds=lambda node: _param(node).history.wanted,
+    budget=budget,
     check=check,
 )

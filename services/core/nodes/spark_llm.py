@@ -6,8 +6,9 @@ from pydantic import Field
 
 from services.core.codes import Code
 from services.core.effects import ChatMessage, ModelRequest
+from services.core.history import Budget
 from services.core.kind import Asking, Finished, Inputs, Kind, Node
-from services.core.model_params import ModelParams, object_in, rendered
+from services.core.model_params import ModelParams, earlier, object_in, rendered
 from services.core.patterns import pattern
 from services.core.values import default_of
 
@@ -30,11 +31,18 @@ def _param(node: Node) -> LlmParams:
 
 
 def ask(node: Node, inputs: Inputs, asking: Asking) -> ModelRequest:
-    """System message (if any), then the user's, both rendered; an empty user message is one space (4.6)."""
+    """System message (if any), what was said before, the user's; both rendered, an empty user message is one space (4.6)."""
     param = _param(node)
     messages = [ChatMessage("system", rendered(param.system_template, inputs))] if param.system_template else []
+    messages += earlier(asking)
     messages.append(ChatMessage("user", rendered(param.template, inputs) or " "))
     return param.request(asking, tuple(messages))
+
+
+def budget(node: Node, inputs: Inputs) -> Budget:
+    """The history shares `maxTokens` with the node's own texts, as in the original (7)."""
+    param = _param(node)
+    return param.budget(rendered(param.system_template, inputs), rendered(param.template, inputs))
 
 
 def conclude(node: Node, content: str, reasoning: str) -> Finished:
@@ -62,5 +70,7 @@ SPARK_LLM = Kind(
     conclude=conclude,
     streams=lambda node: _param(node).resp_format != _JSON,
     retries=True,
+    rounds=lambda node: _param(node).history.wanted,
+    budget=budget,
     check=check,
 )
