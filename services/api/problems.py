@@ -31,6 +31,8 @@ _GENERIC = (
     (r"/protocol/compare/save", 20102),
     (r"/protocol/compare/delete", 20103),
     (r"/get_flow_info/.*", 20209),
+    (r"/node/debug(/.*)?", 21700),
+    (r"(/code)?/run", 21600),
     (r"/publish", 20206),
     (r"/auth", 20007),
     (r"(/debug)?/resume", 23900),

@@ -6,6 +6,7 @@ from services.core.kind import Kind
 from services.core.nodes.chat_model import CHAT_MODEL
 from services.core.nodes.decision_making import DECISION_MAKING
 from services.core.nodes.end import END
+from services.core.nodes.extractor_parameter import EXTRACTOR_PARAMETER
 from services.core.nodes.if_else import IF_ELSE
 from services.core.nodes.ifly_code import IFLY_CODE
 from services.core.nodes.iteration import ITERATION
@@ -43,6 +44,7 @@ KINDS: Mapping[str, Kind] = {
         MESSAGE,
         TEXT_JOINER,
         IFLY_CODE,
+        EXTRACTOR_PARAMETER,
         NODE_VARIABLE,
         VARIABLE_AGGREGATION,
         QUESTION_ANSWER,
