@@ -153,5 +153,5 @@ def environment(kafka: str, database: str, data: Path, prefix: str, **more: Any)
     chosen = {"kafka": kafka, "database": database, "data": data, "topic_prefix": prefix, "durability": "single", **more}
     return {
         "PROZESS_MODEL_CONTINUES": '{"*": "prefill"}',
-        **{f"PROZESS_{name.upper()}": str(value) for name, value in chosen.items() if value != ""},
+        **{f"PROZESS_{name.upper()}": str(value) for name, value in chosen.items()},
     }

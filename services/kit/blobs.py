@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from events.envelope import Record, StoredRecord
-from services.kit.errors import BlobMissing
+from services.kit.errors import AppendFailed, BlobMissing, Unreachable
 
 INLINE_LIMIT = 64 * 1024
 _REFERENCE = "ce_dataref"
@@ -22,11 +22,14 @@ class Blobs(Protocol):
     """A content-addressed store."""
 
     async def put(self, content: bytes) -> str:
-        """Store durably; the reference (`sha256:` and the digest in hexadecimal). The same content has the same reference."""
+        """Store durably; the reference (`sha256:` and the digest in hexadecimal). The same content has the same reference.
+
+        Raises `AppendFailed` where there is no room.
+        """
         ...
 
     async def get(self, reference: str) -> bytes:
-        """The content. Raises `BlobMissing`."""
+        """The content. Raises `BlobMissing`, `Unreachable`."""
         ...
 
 
@@ -39,7 +42,10 @@ class FolderBlobs:
     async def put(self, content: bytes) -> str:
         """See `Blobs.put`."""
         digest = hashlib.sha256(content).hexdigest()
-        await asyncio.to_thread(self._write, digest, content)
+        try:
+            await asyncio.to_thread(self._write, digest, content)
+        except OSError as wrong:
+            raise AppendFailed(f"a large value could not be stored in {self._folder}: {wrong.strerror or wrong}") from None
         return _SCHEME + digest
 
     async def get(self, reference: str) -> bytes:
@@ -49,6 +55,8 @@ class FolderBlobs:
             return await asyncio.to_thread(path.read_bytes)
         except FileNotFoundError:
             raise BlobMissing(f"blob {reference} is not in {self._folder}") from None
+        except OSError as wrong:
+            raise Unreachable(f"blob {reference} cannot be read from {self._folder}: {wrong.strerror or wrong}") from None
 
     def _path(self, digest: str) -> Path:
         return self._folder / digest[:2] / digest
@@ -59,11 +67,15 @@ class FolderBlobs:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{digest}.{os.getpid()}.{id(content)}")
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        try:
+            with draft.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

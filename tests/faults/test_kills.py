@@ -1,10 +1,13 @@
-"""Two of each program on a real broker: each kind is killed, or restarted in good order, while answers stream.
+"""Two of each program on a real broker: each kind is killed, paused, or restarted in good order, while answers stream.
 
 What must hold: who comes back with the last position ends up with the text of the run, nothing missing and nothing twice;
-history and audit tell the same. Pauses are printed, never judged: they depend on the machine.
+history and audit tell the same. Pauses are printed, never judged: they depend on the machine. `PROZESS_FULL_FAULTS=1` plays
+the long version: 400 runs, and a processor that is paused for 30 s.
 """
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -22,12 +25,13 @@ from tests.support.model_server import ModelServer, model
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(400)]
 WORDS = [f"w{index} " for index in range(1, 41)]
 TEXT = "".join(WORDS)
+RUNS, PAUSE_S = (400, 30) if os.environ.get("PROZESS_FULL_FAULTS") else (120, 8)
 
 
 @pytest.fixture(scope="module")
 def fleet(kafka: str, postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    with postgres.database(postgres_server) as database, on_kafka(TWO_OF_EACH, kafka, database, folder, partitions=4) as fleet:
+    with postgres.database(postgres_server) as database, on_kafka(TWO_OF_EACH, kafka, database, folder, partitions=8) as fleet:
         yield fleet
 
 
@@ -152,3 +156,40 @@ async def test_processors_are_restarted_one_after_the_other_under_streams_that_o
     pauses = sorted(reader.longest_s for reader in readers)
     with capsys.disabled():
         print(f"\nrolling restart of two processors: streams paused {pauses[0]:.2f} to {pauses[-1]:.2f} s")  # noqa: T201 (a figure is a result)
+
+
+async def test_one_processor_is_killed_and_one_is_paused_and_every_run_ends(
+    client: httpx.AsyncClient, fleet: Fleet, model_server: ModelServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "".join(f"w{index} " for index in range(10))
+    flow = await published(client, answering(model_server, model("say", text=words, gap_ms=30, prefill=1)))
+    readers = [Reader(client, fleet.urls, at=number) for number in range(RUNS)]
+    reading: list[asyncio.Task[None]] = []
+
+    async def ask() -> None:
+        for reader in readers:
+            reading.append(asyncio.create_task(reader.whole(flow, new_id())))
+            await asyncio.sleep(0.1)  # the pace of the callers, nothing is waited for
+
+    asking = asyncio.create_task(ask())
+    first, second = fleet.of("processor")
+
+    async def under_way() -> bool:
+        return len(reading) >= RUNS // 10
+
+    await found("runs under way", under_way)
+    await killed_and_started_again(fleet, first)
+    await asyncio.to_thread(fleet.wait_ready, first)
+    fleet.tell(second, signal.SIGSTOP)
+    await asyncio.sleep(PAUSE_S)
+    fleet.tell(second, signal.SIGCONT)
+    await asking
+    await asyncio.gather(*reading)
+    assert {reader.text for reader in readers} == {words}
+    assert len({reader.run for reader in readers}) == RUNS
+    for reader in readers[:: RUNS // 20]:
+        assert said(await events_of(client, reader.run)) == words
+    waits = sorted(reader.first_s for reader in readers)
+    with capsys.disabled():
+        told = f"{RUNS} runs, one processor killed, one paused for {PAUSE_S} s: first text after {waits[RUNS // 2]:.2f} s (p50)"
+        print(f"\n{told}, {waits[int(RUNS * 0.99)]:.2f} s (p99), {waits[-1]:.2f} s (longest)")  # noqa: T201 (a figure is a result)
