@@ -145,6 +145,8 @@ class FaustMember:
             return
         self._held = frozenset(place.partition for place in assigned if place.topic == self._topic)
         self._handed = {partition: handed for partition, handed in self._handed.items() if partition in self._held}
+        for handed in self._handed.values():
+            handed.begin_again()
         self._changes.put_nowait(Assigned(self._held))
 
     async def _on_revoked(self, app: Any, __: Any, **___: Any) -> None:
@@ -153,6 +155,8 @@ class FaustMember:
 
     def _lose(self) -> None:
         held, self._held = self._held, None
+        for handed in self._handed.values():
+            handed.rest()
         if held is not None:
             self._changes.put_nowait(Revoked(held))
 

@@ -6,12 +6,14 @@ of silence the log is asked as well: so neither a host's rebalance nor its memor
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from events import topics
 from events.envelope import StoredRecord
+from services.kit.errors import Unreachable
 from services.kit.log import Log
 from services.processor.pipeline import Acknowledged
 
@@ -19,6 +21,9 @@ WAITING_LIMIT = 1_000
 """Records of one partition that may wait here; beyond that they are read from the log when their turn comes."""
 SILENCE_S = 5.0
 """After so many seconds without a record the log is asked."""
+ALONE_S = 0.1
+"""The same while the host's stream rests: through a rebalance, and until it has begun."""
+_BEGINNING_S = 10.0
 _READ = 500
 
 
@@ -36,10 +41,23 @@ class HandedCommands:
         self._arrived: deque[StoredRecord] = deque()
         self._owed: dict[int, Acknowledged] = {}
         self._news = asyncio.Event()
+        self._clock = asyncio.get_running_loop().time
+        self._alone_until = self._clock() + _BEGINNING_S
+
+    def rest(self) -> None:
+        """The host's stream brings nothing until it is assigned again: the log is asked instead, often."""
+        self._alone_until = math.inf
+        self._news.set()
+
+    def begin_again(self) -> None:
+        """The host's stream is on its way."""
+        self._alone_until = self._clock() + _BEGINNING_S
 
     def offer(self, stored: StoredRecord, ack: Acknowledged) -> None:
         """A record of the host's stream. Never waits, so that no partition holds up another."""
         self._known = max(self._known, stored.offset + 1)
+        if self._alone_until < math.inf:
+            self._alone_until = 0.0
         if stored.offset < self._place or len(self._arrived) >= WAITING_LIMIT:
             ack()
             return
@@ -63,14 +81,24 @@ class HandedCommands:
         while True:
             found = self._take()
             if not found and (self._doubtful or self._arrived or self._place < self._known or await self._silence()):
-                found = list(await self._log.read(topics.COMMANDS, self._partition, self._place, _READ))
-                self._doubtful = len(found) == _READ
+                found = await self._read()
             if found:
                 self._place = found[-1].offset + 1
                 return [(stored, partial(self._acknowledge, stored.offset)) for stored in found]
 
     async def close(self) -> None:
         """Nothing is kept open."""
+
+    async def _read(self) -> list[StoredRecord]:
+        """What the log has next. While it does not answer nothing is known, and it is asked again, as a tail does."""
+        try:
+            found = list(await self._log.read(topics.COMMANDS, self._partition, self._place, _READ))
+        except Unreachable:
+            self._doubtful = True
+            await asyncio.sleep(ALONE_S)
+            return []
+        self._doubtful = len(found) == _READ
+        return found
 
     def _take(self) -> list[StoredRecord]:
         while self._arrived and self._arrived[0].offset < self._place:
@@ -84,7 +112,7 @@ class HandedCommands:
         """Whether nothing was handed over for a while."""
         self._news.clear()
         try:
-            async with asyncio.timeout(SILENCE_S):
+            async with asyncio.timeout(ALONE_S if self._clock() < self._alone_until else SILENCE_S):
                 await self._news.wait()
         except TimeoutError:
             return True

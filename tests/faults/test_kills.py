@@ -179,7 +179,11 @@ async def test_one_processor_is_killed_and_one_is_paused_and_every_run_ends(
 
     await found("runs under way", under_way)
     await killed_and_started_again(fleet, first)
-    await asyncio.to_thread(fleet.wait_ready, first)
+
+    async def owning() -> bool:
+        return sum((await asyncio.to_thread(fleet.measured, first, "prozess_partitions_owned")).values()) >= 4
+
+    await found("the share of the one that was killed", owning)
     fleet.tell(second, signal.SIGSTOP)
     await asyncio.sleep(PAUSE_S)
     fleet.tell(second, signal.SIGCONT)

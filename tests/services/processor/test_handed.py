@@ -7,6 +7,7 @@ import pytest
 
 from events import topics
 from events.envelope import Record, StoredRecord
+from services.kit.errors import Unreachable
 from services.kit.world import World
 from services.processor import handed
 from services.processor.handed import HandedCommands
@@ -113,3 +114,35 @@ async def test_after_a_silence_the_log_is_asked(world: World, host: Host, monkey
     waiting = asyncio.create_task(host.take(2))
     await write(world, range(2))
     assert await waiting == [0, 1]
+
+
+async def test_while_the_host_s_stream_rests_the_log_is_asked_often(world: World, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handed, "SILENCE_S", 1000.0)
+    monkeypatch.setattr(handed, "ALONE_S", 0.01)
+    await host.commands.seek(0)
+    await write(world, [0])
+    host.bring(0)
+    assert await host.take(1) == [0]
+    waiting = asyncio.create_task(host.take(3))
+    host.commands.rest()
+    await write(world, [1, 2])
+    host.bring(1)
+    await write(world, [3])
+    assert await waiting == [1, 2, 3]
+
+
+async def test_a_log_that_does_not_answer_is_asked_again(world: World, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handed, "ALONE_S", 0.001)
+    await write(world, range(2))
+    read, refusals = world.log.read, [1, 2, 3]
+
+    async def unwilling(topic: str, partition: int, start: int, limit: int = 1000) -> Sequence[StoredRecord]:
+        if refusals:
+            refusals.pop()
+            raise Unreachable("not now")
+        return await read(topic, partition, start, limit)
+
+    monkeypatch.setattr(world.log, "read", unwilling)
+    await host.commands.seek(0)
+    assert await host.take(2) == [0, 1]
+    assert not refusals
