@@ -38,6 +38,12 @@ class QuestionAsked(NodeEvent):
     follow_up: int = 0
     chat: str = ""
 
+    @property
+    def spoken(self) -> str:
+        """The question as one text, with the options that an answer can name."""
+        options = (self.options.words if self.options else None) or ()
+        return "\n".join([self.text.words or "", *(f"{one.name}: {one.text}" for one in options if not one.is_default)])
+
 
 class QuestionAnswered(NodeEvent):
     """Somebody answered; `by` is the app that handed the answer in. What the answer leads to follows."""

@@ -175,7 +175,7 @@ def _said(events: Iterable[Accepted]) -> Said:
         elif isinstance(data, OutputClosed):
             said.append(["text", "content", _words(data.text)])
         elif isinstance(data, QuestionAsked):
-            said.append(["asked", _words(data.text), event.meta.time])
+            said.append(["asked", data.spoken, event.meta.time])
         elif isinstance(data, QuestionAnswered):
             said.append(["answered"])
     return said

@@ -1,7 +1,8 @@
 """What a person sees of a run: a pure fold of its events.
 
-In come the accepted events of one run in order; out come pieces of text by stage, in the order in which output nodes
-show them. Text that no output node shows (a model's answer that only feeds another node) is ignored on purpose.
+In come the accepted events of one run in order; out come pieces of text by stage, in the order in which output nodes show
+them, and questions to the person. Text that no output node shows (a model's answer that only feeds another node) is
+ignored on purpose.
 """
 
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from events.delta import NodeDelta
 from events.envelope import Event, Fact, Stage, Words
 from events.node import DeltaRange, OutputClosed, OutputReleased
+from events.question import QuestionAsked
 
 _Source = tuple[str, tuple[int, ...], Stage]
 
@@ -47,6 +49,8 @@ class Screen:
                 return [Shown(event.node, event.path, event.stage, text) for text in self._range(of)]
             case OutputClosed():
                 return [Shown(event.node, event.path, "content", spoken(event.text))]
+            case QuestionAsked():
+                return [Shown(event.node, event.path, "content", event.spoken)]
             case _:
                 return []
 

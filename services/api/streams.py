@@ -62,10 +62,10 @@ def in_native() -> Rendering:
     return Rendering(native.record, lambda: native.PING)
 
 
-def in_openai(*, include_usage: bool | None = None) -> Rendering:
-    """Chat completion chunks, closed by `[DONE]`."""
-    fold = openai.Chunks(include_usage)
-    return Rendering(lambda event: b"".join(map(record, fold.feed(event))), lambda: openai.PING, DONE)
+def in_openai(*, include_usage: bool | None = None, pauses: bool = False) -> Rendering:
+    """Chat completion chunks, closed by `[DONE]`. With `pauses` a question to the person is the end."""
+    fold = openai.Chunks(include_usage, pauses)
+    return Rendering(lambda event: b"".join(map(record, fold.feed(event))), lambda: openai.PING, DONE, lambda: fold.paused)
 
 
 def in_agent(*, ping: bool = False) -> Rendering:

@@ -204,7 +204,7 @@ def _evolve_question(state: Active, event: q.QuestionAsked | q.QuestionAnswered 
         deadline=event.deadline,
         follow_up=event.follow_up,
     )
-    return replace(_seen(state, asked.text), question=asked, asked=max(state.asked, event.question))
+    return replace(_seen(state, event.spoken), question=asked, asked=max(state.asked, event.question))
 
 
 def _out_of_line(state: Active, place: Place) -> Active:

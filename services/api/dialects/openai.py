@@ -13,6 +13,7 @@ from events.acceptance import Accepted
 from events.commands import StartRun
 from events.envelope import Protected, Values
 from events.node import ModelResponded
+from events.question import QuestionAsked
 from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
 from services.api.chat_requests import Pinned
 from services.api.errors import named
@@ -89,32 +90,41 @@ def _for_a_flow(body: Completion) -> tuple[dict[str, JsonValue], tuple[Turn, ...
 class Chunks:
     """The fold: feed it the events of one run from the first on.
 
-    `include_usage` is the client's wish for a last chunk with the usage; None puts it on the chunk with the reason.
+    `include_usage` is the client's wish for a last chunk with the usage; None puts it on the chunk with the reason. With `pauses`
+    a question to the person ends the completion, and its last chunk says so in `event_data`, as workflow frames do.
     """
 
     include_usage: bool | None = None
+    pauses: bool = False
+    paused: bool = False
     spoke: bool = False
     """Whether something was said yet."""
     wrong: Wrong | None = None
     """Why the run failed, as the surface says it."""
     usage: dict[str, int] = field(default_factory=dict[str, int])
+    _run: str = ""
     _id: str = ""
     _model: str = ""
     _kind: str = ""
     _screen: Screen = field(default_factory=Screen)
 
     def feed(self, event: Accepted) -> list[Chunk]:
-        """The chunks this event causes."""
+        """The chunks this event causes; none after a pause."""
+        return [] if self.paused else self._feed(event)
+
+    def _feed(self, event: Accepted) -> list[Chunk]:
         data, time = event.envelope.data, event.meta.time
         pieces = self._screen.show(data)
         match data:
             case RunStarted():
                 asked = (data.ext.words or {}).get("model") or model_of(data) or data.flow
-                self._id, self._model = f"chatcmpl-{data.run}", str(asked)
+                self._run, self._id, self._model = data.run, f"chatcmpl-{data.run}", str(asked)
                 return [self._chunk(time, {"role": "assistant", "content": ""})]
             case ModelResponded():
                 self._kind = str(data.attributes.get("error.type", ""))
                 return []
+            case QuestionAsked() if self.pauses:
+                return self._pause(data, time)
             case RunCompleted():
                 return self._end(time, data.usage)
             case RunFailed() | RunTimedOut() | RunCancelled():
@@ -125,6 +135,13 @@ class Chunks:
                 said = [piece for piece in pieces if piece.text]
                 self.spoke = self.spoke or bool(said)
                 return [self._chunk(time, {_FIELD[piece.stage]: piece.text}) for piece in said]
+
+    def _pause(self, data: QuestionAsked, time: int) -> list[Chunk]:
+        """The question's text, then the end of this completion; the run waits for an answer by another way."""
+        self.spoke = self.paused = True
+        first, *more = self._end(time, Usage())
+        asked = {"event_id": self._run, "event_type": "interrupt", "need_reply": data.need_reply, "question": data.question}
+        return [self._chunk(time, {"content": data.spoken}), {**first, "event_data": asked}, *more]
 
     def _end(self, time: int, usage: Usage) -> list[Chunk]:
         self.usage = _usage(usage)

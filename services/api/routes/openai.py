@@ -102,7 +102,7 @@ async def _stream(api: Api, follower: Follower, run: str, body: Completion, *, n
     """Chunks, unless the run fails before it said anything."""
     usage = body.stream_options is not None and body.stream_options.include_usage
     settings, metrics = api.world.settings, api.world.metrics
-    fold = openai.Chunks(include_usage=usage)
+    fold = openai.Chunks(include_usage=usage, pauses=True)
     before: list[Accepted] = []
     try:
         while not follower.ended and not fold.spoke:
@@ -119,12 +119,12 @@ async def _stream(api: Api, follower: Follower, run: str, body: Completion, *, n
         follower.close()
         return _failed(api, fold, run)
     gauge = metrics.open_streams.labels("openai")
-    rendering = in_openai(include_usage=usage)
+    rendering = in_openai(include_usage=usage, pauses=True)
     return answer(follower, from_position(rendering, 0) if numbered else rendering, settings.ping_s, run, gauge, before=before)
 
 
 async def _whole(api: Api, follower: Follower, run: str, request: Request) -> Response:
-    chunks, text = openai.Chunks(include_usage=False), openai.Whole()
+    chunks, text = openai.Chunks(include_usage=False, pauses=True), openai.Whole()
 
     def take(event: Accepted) -> openai.Chunk | None:
         return next((done for chunk in chunks.feed(event) if (done := text.add(chunk, chunks.usage)) is not None), None)

@@ -247,6 +247,29 @@ async def test_a_cancelled_run_withdraws_its_question(house: House):
     assert (await answered(house, run, "x"))["code"] == 23900
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_of_openai_gets_the_question_as_text_and_a_clear_end(house: House, stream: bool):
+    flow_id = await house.deploy(optional())
+    body = {"model": flow_id, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    reply = await house.http.post("/v1/chat/completions", json=body)
+    run = reply.headers["x-event-id"]
+    if stream:
+        lines = [line[6:] for line in reply.text.splitlines() if line.startswith("data: ")]
+        assert lines[-1] == "[DONE]"
+        chunks = [json.loads(line) for line in lines[:-1]]
+        text = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
+        finish, asked = chunks[-1]["choices"][0]["finish_reason"], chunks[-1]["event_data"]
+    else:
+        whole = reply.json()
+        text, finish, asked = whole["choices"][0]["message"]["content"], whole["choices"][0]["finish_reason"], whole["event_data"]
+    assert (text, finish) == ("Which drink?\nA: Tea\nB: Coffee", "stop")
+    assert asked == {"event_id": run, "event_type": "interrupt", "need_reply": False, "question": 1}
+    rest = await answered(house, run, "A")
+    assert "".join(content(rest if stream else [rest])) == "A=Tea"
+    text = (await house.http.get(f"/v1/runs/{run}/text")).json()["content"]
+    assert text == "Which drink?\nA: Tea\nB: CoffeeA=Tea"
+
+
 async def settled(house: House, run: str) -> None:
     """Until the rows show everything that the log has of the run's partition."""
     partition = house.api.tails.partition_of(run_stream(run))
