@@ -16,6 +16,7 @@ from services.api.commander import Commander
 from services.api.follow import Followers
 from services.api.history import History
 from services.api.identity import Caller, Identity
+from services.api.limits import Limits
 from services.api.problems import Problems, Refusal
 from services.api.signing import Signatures
 from services.api.tail import Tails
@@ -34,6 +35,7 @@ class Api:
     tails: Tails
     followers: Followers
     commander: Commander
+    limits: Limits
     identity: Identity
     problems: Problems
     models: OwnModels
@@ -46,6 +48,7 @@ class Api:
         """Stand everything on a world; nothing is read before it is needed."""
         history = History(world.database)
         tails = Tails(world, history)
+        limits = Limits(world.settings, world.metrics, world.clock, tails.works)
         return cls(
             world=world,
             rows=Rows(world.database),
@@ -53,7 +56,8 @@ class Api:
             tails=tails,
             followers=Followers(world, history, tails),
             commander=Commander(world, tails),
-            identity=Identity(world),
+            limits=limits,
+            identity=Identity(world, limits),
             problems=Problems(world.clock),
             models=OwnModels(world.settings),
             signatures=Signatures(world),

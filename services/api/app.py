@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.api.api import Api
-from services.api.middleware import BodyLimit, Codes, Guard, Measured, Methods, Paths, UploadLimit
+from services.api.middleware import Admission, BodyLimit, Codes, Guard, Measured, Methods, Paths, UploadLimit
 from services.api.problems import Native, Refusal, path_of
 from services.api.quick import Quick
 from services.api.routes import (
@@ -117,6 +117,7 @@ def create_app(world: World) -> FastAPI:
             allow_headers=_HEADERS,
             expose_headers=_EXPOSED,
         )
+    app.add_middleware(Admission, problems=api.problems, limits=api.limits, idle_s=world.settings.idle_close_s)
     app.add_middleware(Measured, metrics=world.metrics)
     app.add_middleware(Paths)
     if world.settings.error_codes == "documented":

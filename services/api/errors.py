@@ -105,8 +105,8 @@ _ROWS = """
 20805 OPEN_API_ERROR The request failed | 003=1002
 20900 MASDK_LICC_LIMIT_ERROR Metering: not authorised
 20901 MASDK_OVER_LIMIT_ERROR Metering: the total or daily limit is reached
-20902 MASDK_OVER_QPS_LIMIT_ERROR Metering: too many requests a second
-20903 MASDK_OVER_CONC_LIMIT_ERROR Metering: too many requests at once
+20902 MASDK_OVER_QPS_LIMIT_ERROR The limit of requests in a time is reached | 001=1003
+20903 MASDK_OVER_CONC_LIMIT_ERROR The limit of requests at once is reached | 001=1003
 20904 MASDK_CONNECT_ERROR Metering cannot be reached
 20905 MASDK_UNKNOWN_ERROR Metering failed
 21000 PG_SQL_REQUEST_ERROR The database request failed

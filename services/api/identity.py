@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from events.app import ALL_SCOPES
 from projections import apps
+from services.api.limits import Limits
 from services.api.problems import Refusal, path_of
 from services.api.scopes import scope_of
 from services.api.surfaces import SPEAK_HTTP, surface_of
@@ -38,17 +39,27 @@ class Caller:
     scopes: frozenset[str] = frozenset(ALL_SCOPES)
 
 
+TICKET = "prozess.ticket"
+"""Where in a request's scope its ticket is."""
+
+
 class Identity:
     """Checks callers. Verified pairs are remembered by a digest, so that the slow hash runs once a pair, not once a request."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, limits: Limits) -> None:
         self._world = world
+        self._limits = limits
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in world.settings.trusted_proxies]
         self._verified: OrderedDict[bytes, None] = OrderedDict()
         self._hashing = asyncio.Semaphore(_AT_ONCE)
 
     async def caller(self, request: HTTPConnection) -> Caller:
-        """The caller. Raises `Refusal`: 460 for nobody, 401 for a wrong key."""
+        """The caller. Raises `Refusal`: 460 for nobody, 401 for a wrong key, 403 for one that is for something else, 429 over a limit."""
+        found = await self._known(request)
+        self._limits.of_app(found.app, request.scope.get(TICKET))
+        return found
+
+    async def _known(self, request: HTTPConnection) -> Caller:
         path = path_of(request)
         named = self._named(request)
         pair = request.headers.get("authorization")

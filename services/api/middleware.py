@@ -13,7 +13,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.errors import DOCUMENTED
-from services.api.problems import Problems
+from services.api.identity import TICKET
+from services.api.limits import Limits
+from services.api.problems import Problems, Refusal
 from services.api.surfaces import CURRENT, current, surface_of
 from services.kit import logs
 from services.kit.metrics import Metrics
@@ -93,6 +95,47 @@ class Measured:
             await send(message)
 
         await self._app(scope, receive, count)
+
+
+class Admission:
+    """Counts requests and streams while they last; one over the limit gets its surface's answer. A client that takes nothing is left."""
+
+    def __init__(self, app: ASGIApp, problems: Problems, limits: Limits, idle_s: float) -> None:
+        self._app = app
+        self._problems = problems
+        self._limits = limits
+        self._idle_s = idle_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith("/health"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            ticket = self._limits.enter()
+        except Refusal as no:
+            await self._problems.render(scope["path"], no)(scope, receive, send)
+            return
+        scope[TICKET] = ticket
+
+        async def patiently(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                if b"content-length" not in dict(message.get("headers", ())):
+                    self._limits.streams_now(ticket)
+                await send(message)
+            elif ticket.streams:
+                async with asyncio.timeout(self._idle_s):
+                    await send(message)
+            else:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, patiently)
+        except TimeoutError:
+            if not ticket.streams:
+                raise
+            logs.logger(__name__).info("a client took nothing of its stream and was left", after_s=self._idle_s)
+        finally:
+            self._limits.leave(ticket)
 
 
 class Methods:

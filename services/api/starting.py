@@ -79,6 +79,7 @@ async def launch(api: Api, caller: Caller, wish: Callable[[str], StartRun], *, c
 
     Its id and a follower from its first event on. A run of a `chat` lives where the chat lives. Raises `Refusal`.
     """
+    api.limits.start(caller.app)
     slot = _slot(caller.app, chat, key)
     for attempt in range(1, _TRIES + 1):
         run = api.world.minter.mint(slot)
@@ -101,6 +102,7 @@ async def launch(api: Api, caller: Caller, wish: Callable[[str], StartRun], *, c
             run = data.target.removeprefix("run-")
             follower = await opened(api, run)
         else:
+            api.limits.started(run, caller.app)
             api.world.metrics.runs_started.labels(command.surface).inc()
         return run, follower
     raise AssertionError("the last try returns or raises")
@@ -110,7 +112,8 @@ async def opened(api: Api, run: str, after: int = 0) -> Follower:
     """A follower of a run that exists. Raises `Missing`, `BadRequest`, `Gone`."""
     follower = await api.followers.of(run, after)
     try:
-        await follower.open(patience=api.world.settings.write_wait_s)
+        with api.limits.reading():
+            await follower.open(patience=api.world.settings.write_wait_s)
     except BaseException:
         follower.close()
         raise

@@ -12,7 +12,8 @@ from collections.abc import Generator
 
 from events.acceptance import ENDS_A_RUN, Acceptance, Accepted, Checkpoint, misfit
 from events.envelope import StoredRecord
-from events.topics import EVENTS, partition_of, slot_of
+from events.question import QuestionAnswered, QuestionAsked, QuestionExpired
+from events.topics import EVENTS, partition_of, run_stream, slot_of
 from services.api.history import History
 from services.kit import logs
 from services.kit.blobs import unpack
@@ -101,6 +102,7 @@ class PartitionTail:
         self._feeds: dict[str, list[Feed]] = {}
         self._answers: dict[str, asyncio.Future[Accepted]] = {}
         self._reached: list[tuple[int, asyncio.Future[None]]] = []
+        self._asking: set[str] = set()
         self._closed = False
 
     @property
@@ -111,6 +113,10 @@ class PartitionTail:
     def position_of(self, stream: str) -> int:
         """The newest position of a stream that may go on, 0 where it is not known (or over)."""
         return self._fold.positions.get(stream, 0)
+
+    def works(self, stream: str) -> bool:
+        """Whether a run may still be at work: neither over nor waiting for a person."""
+        return stream in self._fold.positions and stream not in self._asking
 
     def recent(self, stream: str, after: int) -> list[Accepted] | None:
         """The stream's events after a position, if memory holds them all; None if it does not."""
@@ -191,6 +197,10 @@ class PartitionTail:
         event = self._fold.step(stored)
         if event is None:
             return
+        if event.meta.type == QuestionAsked.type:
+            self._asking.add(event.meta.stream)
+        elif self._asking and (event.meta.type in _ANSWERS or event.meta.type in ENDS_A_RUN):
+            self._asking.discard(event.meta.stream)
         size = len(stored.record.value) + _OVERHEAD
         self._remember(event, size)
         for feed in self._feeds.get(event.meta.stream, ()):
@@ -218,6 +228,9 @@ class PartitionTail:
                 self._reached.append((offset, future))
 
 
+_ANSWERS = frozenset({QuestionAnswered.type, QuestionExpired.type})
+
+
 class Tails:
     """The partitions that this process reads: each from the first time it is needed."""
 
@@ -231,6 +244,12 @@ class Tails:
         self.failed = asyncio.Event()
         self.reason = ""
         """Why `failed` is set: one sentence."""
+
+    def works(self, run: str) -> bool:
+        """Whether a run that this process started may still be at work."""
+        stream = run_stream(run)
+        tail = self._tails.get(self.partition_of(stream))
+        return tail is not None and tail.works(stream)
 
     def partition(self, slot: int) -> int:
         """Where a slot's streams live."""

@@ -33,6 +33,7 @@ class Metrics:
         self.http_requests = self._counter("prozess_http_requests", "Requests answered.", "surface", "route", "status")
         self.http_seconds = self._histogram("prozess_http_seconds", "Time to the first byte of the answer.", _LATENCY, "surface")
         self.open_streams = self._gauge("prozess_open_streams", "Streams being followed now.", "surface")
+        self.limited = self._counter("prozess_limited", "Requests refused because a limit was reached, by limit.", "limit")
         self.commands_appended = self._counter("prozess_commands_appended", "Commands in the log, by type.", "type")
         self.commands_refused = self._counter("prozess_commands_refused", "Commands that their stream refused, by type.", "type")
 

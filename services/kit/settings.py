@@ -8,9 +8,9 @@ never repeats its value.
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
@@ -49,6 +49,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", populate_by_name=True, frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_profile(cls, given: Any) -> Any:
+        wanted = cast("dict[str, Any]", given)
+        return {**_DOCUMENTED, **wanted} if wanted.get("profile") == "documented" else wanted
+
     # Where everything is
     data: Place = Field(Path("data"), description="Folder of the embedded log, the rows, the blobs and the master key.")
     kafka: str = Field("", description="Bootstrap servers of Apache Kafka, comma separated; empty: the embedded log in the data folder.")
@@ -83,6 +89,10 @@ class Settings(BaseSettings):
         None, description="File with the master key of the secrets; default: `master.key` in the data folder, made at first use."
     )
 
+    profile: Literal["", "documented"] = Field(
+        "", description="`documented`: the limits of documents 000 and 001 for every setting that is not given by itself."
+    )
+
     # The api
     host: str = Field("127.0.0.1", description="Address the api listens on. Loopback, until somebody decides otherwise.")
     port: int = Field(8080, ge=0, le=65535, description="Port the api listens on; 0 takes a free one.")
@@ -93,6 +103,14 @@ class Settings(BaseSettings):
     ping_s: float = Field(15.0, ge=5, le=30, description="Silence after which a workflow stream sends a ping, in seconds.")
     agent_ping_s: float = Field(30.0, ge=5, le=60, description="Silence after which streams of bots send a sign of life, in seconds.")
     sockets: int = Field(2_000, ge=1, description="WebSockets of one api at once; one more is closed with 4429. Each takes a file handle.")
+    max_concurrent_requests: int = Field(2_000, ge=1, description="Requests of one api at once that are no streams; one more gets 429.")
+    max_streaming_connections: int = Field(0, ge=0, description="Streams of one api at once; 0: as many as there are file handles.")
+    max_workflow_executions: int = Field(0, ge=0, description="Runs at work that one api started; 0: as many as there are streams.")
+    max_history_fetches: int = Field(200, ge=1, description="Past runs that one api reads at once; one more gets 429.")
+    app_rate: str = Field("", description="How often one app may call one api, such as 600/minute; empty: as often as it likes.")
+    app_requests: int = Field(0, ge=0, description="Requests and streams of one app at one api at once; 0: the instance's limits only.")
+    app_executions: int = Field(0, ge=0, description="Runs at work of one app that one api started; 0: the instance's limit only.")
+    idle_close_s: float = Field(600.0, ge=1, description="How long a client may take nothing of its stream, in seconds.")
     write_wait_s: float = Field(10.0, gt=0, le=600, description="How long an answer waits for its command's events and rows, in seconds.")
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body, in bytes; half of what the log takes.")
     files: str = Field("", description="Object store of uploaded files (s3://bucket/folder); empty: a folder beside the data.", repr=False)
@@ -190,6 +208,20 @@ class Settings(BaseSettings):
     # Only dev
     demo: bool = Field(False, description="Register the app `demo` and its flow at start (only `prozess dev` does).")
     wiki_root: Place | None = Field(None, description="Folder below which the wiki surfaces may read local repositories; empty: none.")
+
+
+_DOCUMENTED: dict[str, Any] = {
+    "run_limit_s": 30.0,
+    "node_limit_s": 10.0,
+    "ping_s": 10.0,
+    "max_concurrent_requests": 100,
+    "max_streaming_connections": 50,
+    "max_workflow_executions": 20,
+    "max_history_fetches": 10,
+    "idle_close_s": 60.0,
+    "error_codes": "documented",
+}
+"""What 000 (timeouts, connections) and 001 (concurrency) give as values."""
 
 
 def variable(name: str) -> str:
