@@ -130,7 +130,8 @@ class NodeFailed(NodeEvent):
     `then` is what the node's settings say: another attempt, preset outputs, the failure edge,
     the end of the round alone, or the end of the run.
 
-    `kind` and `alias` are given where the node never started (a start node whose parameters are wrong).
+    `kind` and `alias` are given where the node never started (a start node whose parameters are wrong). `again_at` is when
+    the next attempt begins (ms since 1970), where it does not begin at once.
     """
 
     type: ClassVar[str] = "node.failed"
@@ -140,6 +141,7 @@ class NodeFailed(NodeEvent):
     kind: str = ""
     alias: str = ""
     inputs: Values | None = None
+    again_at: int | None = None
 
 
 class NodeTimedOut(NodeEvent):

@@ -68,11 +68,15 @@ class NodeMeta(_Part):
 
 
 class RetryConfig(_Part):
-    """What happens when a node fails; both spellings of every key (4.7). `timeout` in seconds."""
+    """What happens when a node fails; both spellings of every key (4.7). `timeout` in seconds.
+
+    `retryInterval` is ours: seconds before the second attempt, twice as many before each further one; 0 = at once.
+    """
 
     timeout: float = Field(default=60, gt=0)
     should_retry: bool = Field(default=False, validation_alias=AliasChoices("should_retry", "shouldRetry"))
     max_retries: int = Field(default=0, ge=0, le=100, validation_alias=AliasChoices("max_retries", "maxRetries"))
+    interval: float = Field(default=0, ge=0, le=300, validation_alias=AliasChoices("retry_interval", "retryInterval"))
     error_strategy: Literal[0, 1, 2] = Field(default=0, validation_alias=AliasChoices("error_strategy", "errorStrategy"))
     custom_output: dict[str, JsonValue] = Field(
         default_factory=dict[str, JsonValue], validation_alias=AliasChoices("custom_output", "customOutput")

@@ -199,7 +199,8 @@ class Kind:
     alone, or its outputs are the node's.
     `work`, `ask`, `receive` and `conclude` may raise `Problem`, which fails the node without a further attempt.
     `limits_attempt`: `retryConfig.timeout` limits the whole attempt, not the silence between two pieces. `handles` are the branches
-    of a node that chooses one: every edge that leaves it must carry one of them. `more_inputs` are inputs that its parameters hold.
+    of a node that chooses one: every edge that leaves it must carry one of them; `preset_handle` is the one
+    that preset outputs take. `more_inputs` are inputs that its parameters hold.
     With `sees_absence` inputs that refer to nodes which did not run are null, not defaults.
     `rounds` is how many rounds of the earlier conversation a node is given (7), `budget` how much of them fits.
     `gates`: output nodes after this one wait for it (3.7, output dependencies). `streams`: its text may be shown as it comes.
@@ -220,6 +221,7 @@ class Kind:
     retries: bool = False
     limits_attempt: bool = False
     handles: Callable[[Node], Collection[str] | None] | None = None
+    preset_handle: Callable[[Node, Inputs], str | None] | None = None
     more_inputs: Callable[[Params], Sequence[InputPart]] | None = None
     sees_absence: bool = False
     rounds: Callable[[Node], int] = lambda _: 0

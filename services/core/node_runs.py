@@ -15,12 +15,14 @@ from events.run import RunFailed, RunStepsExceeded
 from events.run import Turn as Earlier
 from services.core.codes import Code
 from services.core.graph import defaults
-from services.core.kind import Finished
+from services.core.kind import Finished, Node
 from services.core.problems import Problem
 from services.core.rescue import give_up, survivor
 from services.core.run_state import Place
 from services.core.turn import Turn
 from services.core.values import misfits
+
+MAX_PAUSE_S = 300.0
 
 
 def said(problem: Problem) -> Said:
@@ -151,17 +153,41 @@ def broke(turn: Turn, place: Place, problem: Said, *, again: bool = True) -> Seq
     if retry.should_retry and node.kind.retries and not sent:
         left = again and known.failures < retry.max_retries
         then = "retry" if left else {0: "end", 1: "preset", 2: "branch"}[retry.error_strategy]
-    if then == "end":
+    preset = _preset(node) if then == "preset" else Finished()
+    if then == "end" or preset is None:
         fail(turn, place, problem)
         return ()
+    pause = _pause_ms(retry.interval, known.failures)
     turn.emit(
         NodeFailed.model_validate(
-            {"node": place[0], "path": place[1], "attempt": known.attempt, "problem": problem, "then": then, "progress": turn.progress}
+            {
+                "node": place[0],
+                "path": place[1],
+                "attempt": known.attempt,
+                "problem": problem,
+                "then": then,
+                "progress": turn.progress,
+                "again_at": turn.time + pause if then == "retry" and pause else None,
+            }
         )
     )
     if then == "retry":
-        start_again(turn, place, reason="retried")
+        if not pause:
+            start_again(turn, place, reason="retried")
         return ()
-    outputs = {**defaults(node), **retry.custom_output} if then == "preset" else {}
-    completed(turn, place, Finished(outputs), problem=problem, took_failure_edge=then == "branch", usage=known.usage)
+    completed(turn, place, preset, problem=problem, took_failure_edge=then == "branch", usage=known.usage)
     return (place,)
+
+
+def _pause_ms(interval: float, failures: int) -> int:
+    """How long to wait before the next attempt after so many failures: twice as long each time."""
+    return round(min(interval * 2 ** min(failures, 30), MAX_PAUSE_S) * 1000)
+
+
+def _preset(node: Node) -> Finished | None:
+    """What stands in for the result of a node that failed; None where a branch would have to be taken and none is known."""
+    outputs = {**defaults(node), **node.retry.custom_output}
+    if node.kind.handles is None or node.kind.preset_handle is None:
+        return Finished(outputs)
+    handle = node.kind.preset_handle(node, outputs)
+    return None if handle is None else Finished(outputs, handle=handle)

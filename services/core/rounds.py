@@ -21,7 +21,7 @@ def go_on(turn: Turn, place: Place) -> Sequence[Place]:
     body = _body(turn, place)
     while not turn.over and not turn.full:
         known = turn.run.rounds.get(place)
-        if known is None or len(known.open) >= body.parallel(turn.node(place)):
+        if known is None or len(known.open) >= at_once(turn, place):
             break
         node = turn.run.nodes[place]
         try:
@@ -48,8 +48,13 @@ def _open(turn: Turn, place: Place, number: int, what: Next) -> Sequence[Place]:
     return [first] if complete(turn, first, Finished(what.values)) else []
 
 
-def close(turn: Turn, place: Place) -> bool:
-    """Record the open rounds that are done; whether there was one."""
+def at_once(turn: Turn, place: Place) -> int:
+    """How many rounds of a node may be open at once."""
+    return _body(turn, place).parallel(turn.node(place))
+
+
+def close(turn: Turn, place: Place) -> None:
+    """Record the open rounds that are done."""
     done = [number for number in turn.run.rounds[place].open if _is_done(turn, place, number)]
     for number in done:
         if turn.full:
@@ -58,7 +63,6 @@ def close(turn: Turn, place: Place) -> bool:
         outputs = turn.run.nodes[end].outputs if end else {}
         leaves = end is not None and turn.node(end).kind.name in _body(turn, place).exit_kinds
         turn.emit(RoundCompleted(node=place[0], path=place[1], round=number, outputs=turn.values(outputs), exit=leaves))
-    return bool(done)
 
 
 def held_back(turn: Turn, place: Place) -> bool:

@@ -100,7 +100,7 @@ def due_at(state: RunState, graph: Graph, limits: Limits) -> int | None:
         return None
     quiet = [due(graph, place, state.nodes[place], limits) + GRACE_MS for place in state.working]
     deadline = [state.question.deadline] if state.question else []
-    return min([ends_at(state, limits.run_ms), *quiet, *deadline])
+    return min([ends_at(state, limits.run_ms), *quiet, *deadline, *state.pauses.values()])
 
 
 def rounds_wanted(graph: Graph, wish: StartRun) -> int:
@@ -295,7 +295,9 @@ def _due(turn: Turn) -> None:
         message = f"the run was active longer than {turn.limits.run_ms / 1000:g} s"
         turn.emit(RunTimedOut(code=Code.ENG_RUN_ERROR, message=message, limit_ms=turn.limits.run_ms, usage=run.usage))
         return
-    for place in sorted(run.working):
+    for place in sorted(one for one, at in run.pauses.items() if turn.time >= at and one[0] in turn.graph.nodes):
+        start_again(turn, place, reason="retried")
+    for place in sorted(one for one in run.working if one[0] in turn.graph.nodes):
         if place not in turn.run.working:
             continue
         quiet = quiet_ms(turn.graph, place, turn.limits)

@@ -50,8 +50,8 @@ class NotStarted:
 class Active:
     """A run that goes on. `working` are the nodes whose effects are under way, `waiting` those that wait for rounds, a person or a child.
 
-    `queue` are the output nodes that wait for the floor; `settled` counts nodes outside of rounds, `ranked` every node run that ended,
-    `steps` node runs that began and steps of them.
+    `pauses` are the nodes that are tried again, and when (ms since 1970). `queue` are the output nodes that wait for the floor.
+    `settled` counts nodes outside of rounds, `ranked` every node run that ended, `steps` node runs that began and steps of them.
     `line` are the nodes that have something to ask: only the first one does, the others wait for their turn. `idle_since` is
     there while the run waits for a person only; such times add up to `idle_ms`. Of a run in a chat, `asks` is what the person said
     last, `shown` what was shown since, and `said` are the rounds before, one for each question that was answered.
@@ -63,6 +63,7 @@ class Active:
     working: frozenset[Place] = frozenset()
     waiting: frozenset[Place] = frozenset()
     rounds: dict[Place, Rounds] = field(default_factory=dict[Place, Rounds])
+    pauses: dict[Place, int] = field(default_factory=dict[Place, int])
     floor: Floor | None = None
     queue: tuple[Place, ...] = ()
     settled: int = 0
@@ -145,7 +146,8 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
             return _completed(state, place, node, event)
         case n.NodeFailed():
             failed = replace(node or NodeRun("failed", event.kind), status="failed", failures=(node.failures if node else 0) + 1)
-            return _awaiting(_without_rounds(_with(_out_of_line(state, place), place, failed), place), place, "nothing")
+            state = _awaiting(_without_rounds(_with(_out_of_line(state, place), place, failed), place), place, "nothing")
+            return state if event.again_at is None else replace(state, pauses={**state.pauses, place: event.again_at})
         case n.NodeSkipped():
             return _ended(_with(_silenced(_out_of_line(state, place), frozenset({place})), place, NodeRun("skipped")), place)
         case n.RoundOpened() | n.RoundCompleted():
@@ -252,6 +254,8 @@ def _told(state: Active, place: Place, node: NodeRun | None, event: NodeDelta, t
 def _started(state: Active, place: Place, node: NodeRun | None, event: n.NodeStarted, time: int) -> Active:
     words = event.inputs.words if event.inputs else None
     history = (event.history.words if event.history else None) or ()
+    if place in state.pauses:
+        state = replace(state, pauses={one: at for one, at in state.pauses.items() if one != place})
     if event.reason == "arrived":
         state = replace(state, steps=state.steps + 1)
     if node is None:
@@ -336,6 +340,7 @@ def _forgotten(state: Active, body: Collection[str], path: tuple[int, ...]) -> A
         nodes={one: node for one, node in state.nodes.items() if one not in gone},
         working=state.working - gone,
         waiting=state.waiting - gone,
+        pauses={one: at for one, at in state.pauses.items() if one not in gone},
         rounds={one: rounds for one, rounds in state.rounds.items() if one not in gone},
     )
 

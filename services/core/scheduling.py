@@ -16,7 +16,7 @@ from services.core.node_runs import broke, complete, exhaust, fail, said, start
 from services.core.problems import Problem
 from services.core.questions import ask
 from services.core.release import speak, whole_text
-from services.core.rounds import close, go_on, held_back
+from services.core.rounds import at_once, close, go_on, held_back
 from services.core.run_state import NodeRun, Place
 from services.core.steps import awaits_of, first
 from services.core.turn import Turn
@@ -35,12 +35,12 @@ def advance(turn: Turn, moved: Iterable[Place]) -> None:
                     return
         elif not show(turn):
             return
-        elif further := _rounds(turn):
-            waiting.extend(further)
-        elif not turn.over:
+        else:
             told = len(turn.events)
-            ask(turn)
-            if turn.over or turn.run.question is not None or len(turn.events) == told:
+            waiting.extend(_rounds(turn))
+            if not turn.over and len(turn.events) == told:
+                ask(turn)
+            if len(turn.events) == told:
                 break
     if not turn.over:
         _finish(turn)
@@ -69,18 +69,18 @@ def _places(turn: Turn) -> Iterator[Place]:
 
 
 def _rounds(turn: Turn) -> Iterable[Place]:
-    """Close rounds and open others; the places that moved. Where a round was closed, later ones may be shown."""
+    """Close rounds and open others; the places that moved. Where rounds are open side by side, later ones may be shown now."""
     moved: list[Place] = []
     for place in tuple(turn.run.rounds):
-        if turn.over or turn.full:
-            break
-        if place not in turn.run.rounds:
+        if turn.over or turn.full or place not in turn.run.rounds:
             continue
-        if close(turn, place) and turn.run.rounds[place].open:
+        close(turn, place)
+        if at_once(turn, place) > 1:
             for one in tuple(_places(turn)):
-                if not turn.over and turn.node(one).kind.speak is not None and one[1]:
+                if not turn.over and one[1] and turn.node_run(one) is None and turn.node(one).kind.speak is not None:
                     moved.extend(_look_at(turn, one))
-        moved.extend(go_on(turn, place))
+        if not turn.over and place in turn.run.rounds:
+            moved.extend(go_on(turn, place))
     return moved
 
 

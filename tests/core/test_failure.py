@@ -3,7 +3,7 @@
 import pytest
 
 from services.core.turn import Limits
-from tests.support.flows import at, end, flow, joiner, llm, message, retry, start
+from tests.support.flows import again, at, decision, end, flow, joiner, llm, message, retry, start
 from tests.support.spec import Story, told
 
 
@@ -216,3 +216,43 @@ def test_an_attempt_whose_tokens_nobody_saw_is_made_again_from_the_beginning():
     (_, again) = run.of("node.started", "ask")
     assert (again.reason, again.recorded) == ("retried", 0)
     assert run.say("ask", '{"output": "b"}').done("ask").text == "T:b 0"
+
+
+def test_with_an_interval_the_next_attempt_waits_twice_as_long_each_time():
+    run = told(asking({**retry(0, 3), "retryInterval": 1.5}), q="x").fails("ask")
+    assert [one.again_at for one in run.of("node.failed")] == [run.now + 1_500]
+    assert (len(run.of("node.started", "ask")), run.active.working, run.due) == (1, frozenset(), run.now + 1_500)
+    run.wait(1_499).wait(1)
+    assert [one.reason for one in run.of("node.started", "ask")] == ["arrived", "retried"]
+    assert run.fails("ask").of("node.failed")[-1].again_at == run.now + 3_000
+    run.taken_over()
+    assert len(run.of("node.started", "ask")) == 2, "a pause goes on under a new owner"
+    assert run.wait(3_000).say("ask", "fine").done("ask").text == "T:fine 0"
+
+
+def test_a_run_that_pauses_is_still_ended_by_its_time_limit():
+    run = Story(asking({**retry(0, 1), "retryInterval": 300}), Limits(run_ms=100_000)).start(q="x").fails("ask")
+    assert run.due == run.now + 100_000
+    assert run.wait(100_000).last.type == "run.timed_out"
+
+
+def test_a_decision_whose_preset_names_an_intent_takes_that_branch():
+    document = flow(
+        start(), decision("it", "tea", "car", "default", retry=retry(1, preset={"class_name": "car"})), joiner("one", "tea"),
+        joiner("two", "car"),
+        end("{{a}}{{b}}", a=at("one.output"), b=at("two.output")),
+        edges="start > it; it -intent-one-of::tea-> one > end; it -intent-one-of::car-> two > end; it -intent-one-of::default-> end",
+    )  # fmt: skip
+    assert told(document).fails("it").text == "car"
+    document["data"]["nodes"][1]["data"]["retryConfig"]["customOutput"] = {"class_name": "other"}
+    assert told(document).fails("it").text == ""
+
+
+def test_a_run_that_would_take_more_steps_than_allowed_ends_with_its_own_event():
+    parts = again("more", most=100, variables={"n": "x"}, ends={"n": at("more-in.n")})
+    document = flow(start(), *parts, end(n=at("more.n")), edges="start > more > end; more-in > more-out")
+    run = Story(document, Limits(steps=50)).start()
+    assert (run.last.type, run.last.code, run.last.limit) == ("run.steps_exceeded", 22301, 50)
+    assert run.last.message == "the run took more than 50 steps (node runs)"
+    assert len(run.of("node.started")) == 50
+    assert Story(document, Limits(steps=203)).start().last.type == "run.completed"

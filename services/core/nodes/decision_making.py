@@ -134,6 +134,14 @@ def _chosen(param: DecisionParams, answer: Answer) -> IntentPart | None:
     return next((one for one in param.intents if one.name == name), None)
 
 
+def preset_handle(node: Node, outputs: Inputs) -> str | None:
+    """The branch of the intent that the preset output names, else the default one."""
+    param = _param(node)
+    named = next(iter(outputs.values()), None)
+    chosen = next((one for one in param.intents if one.name == named), None) or _default(param)
+    return chosen.id if chosen else None
+
+
 def handles(node: Node) -> Collection[str]:
     """A branch for each intent."""
     return [one.id for one in _param(node).intents]
@@ -166,5 +174,6 @@ DECISION_MAKING = Kind(
     handles=handles,
     rounds=lambda node: _param(node).history.wanted,
     budget=budget,
+    preset_handle=preset_handle,
     check=check,
 )
