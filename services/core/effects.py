@@ -4,6 +4,7 @@ A request is derived from the run's state, so that the next owner asks the same.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -126,12 +127,102 @@ class VariablesRequest:
     pool: str
 
 
+class McpRequest:
+    """Call a tool of an MCP server: `server` is an id of the app's register, else `url` is its address."""
+
+    app: str
+    server: str
+    url: str
+    tool: str
+    arguments: dict[str, JsonValue]
+    quiet_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeRequest:
+    """Look up what a knowledge base says. `repositories` are ids, of the service or of the app's register."""
+
+    app: str
+    query: str
+    repositories: tuple[str, ...]
+    documents: tuple[str, ...]
+    top: int
+    threshold: float
+    rag: str
+    flow: str
+    history: tuple[ChatMessage, ...]
+    quiet_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeepKnowledgeRequest:
+    """Have a knowledge service answer with a model. `body` is what it is sent; the keys in it are references.
+
+    `recorded` is what an earlier attempt already said: such a service cannot continue it.
+    """
+
+    app: str
+    body: dict[str, JsonValue]
+    recorded: str
+    quiet_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`field` `operator` `value` in a WHERE: operators as the database node has them."""
+
+    field: str
+    operator: str
+    value: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseRequest:
+    """Do one statement in a database of the app's register. `sql` only in mode 0; its placeholders are bound to `values`."""
+
+    app: str
+    database: str
+    mode: Literal[0, 1, 2, 3, 4]
+    sql: str
+    table: str
+    values: dict[str, JsonValue]
+    conditions: tuple[Condition, ...]
+    every: bool
+    fields: tuple[str, ...]
+    order: tuple[tuple[str, bool], ...]
+    limit: int
+    quiet_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRequest:
+    """Post a JSON body to a service that the operator names: `rpa`, `memory-add` or `memory-search`. `key` is a reference or ""."""
+
+    app: str
+    service: Literal["rpa", "memory-add", "memory-search"]
+    key: str
+    body: dict[str, JsonValue]
+    quiet_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class NoopRequest:
     """Ask for nothing: an effect that exists for `make bench` only."""
 
 
 Request = ModelRequest | RepositoryRequest | CodeRequest | ToolRequest | VariablesRequest | NoopRequest
+Request = (
+    ModelRequest
+    | RepositoryRequest
+    | CodeRequest
+    | ToolRequest
+    | McpRequest
+    | KnowledgeRequest
+    | DeepKnowledgeRequest
+    | DatabaseRequest
+    | ServiceRequest
+    | NoopRequest
+)
 
 
 @dataclass(frozen=True, slots=True)

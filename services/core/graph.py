@@ -232,7 +232,8 @@ def stage_of(node: Node, name: str) -> str:
     """The stage whose deltas become this output while the node streams; "" where its value comes only at the end."""
     if not node.kind.streams(node):
         return ""
-    if not any(one.name == name for one in node.outputs):
+    found = next((one for one in node.outputs if one.name == name), None)
+    if found is None or found.schema.get("type", "string") != "string":
         return ""
     return "reasoning" if name == THINKING else "content"
 

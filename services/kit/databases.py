@@ -29,6 +29,8 @@ _CONNECT_S = 10
 _STEPS = 10_000
 """SQLite looks at the clock after so many of its instructions."""
 _LOOKS = frozenset({"table_info", "table_xinfo", "table_list", "read_uncommitted"})
+_NO_PASSWORDS = "/dev/null/none"
+"""The operator's own passwords go nowhere."""
 _AUTHOR = "42"
 """The class of PostgreSQL's errors that talk about the statement, never about values."""
 T = TypeVar("T")
@@ -164,7 +166,7 @@ def _postgres(url: URL, address: str) -> sa.Engine:
             dbname=url.database,
             user=url.username,
             password=url.password,
-            passfile="/dev/null",
+            passfile=_NO_PASSWORDS,
             connect_timeout=_CONNECT_S,
             tcp_user_timeout=30_000,
             **more,

@@ -9,7 +9,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.core.effects import CodeRequest, ModelRequest, NoopRequest, Outcome, RepositoryRequest, Request, ToolRequest, VariablesRequest
+from services.core.effects import (
+    CodeRequest,
+    DatabaseRequest,
+    DeepKnowledgeRequest,
+    KnowledgeRequest,
+    McpRequest,
+    ModelRequest,
+    NoopRequest,
+    Outcome,
+    RepositoryRequest,
+    Request,
+    ServiceRequest,
+    ToolRequest,
+    VariablesRequest,
+)
 from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.log import Log
@@ -20,7 +34,7 @@ from services.kit.sandbox.sandbox import Sandbox
 from services.kit.secrets import Secrets
 from services.kit.settings import Settings
 from services.kit.variables import Variables
-from services.processor.effects import code, http_tool, llm, noop, repository, variables
+from services.processor.effects import code, database, deep_knowledge, http_tool, knowledge, llm, mcp, noop, repository, service, variables
 from services.processor.tools.toolbox import Toolbox
 
 
@@ -64,6 +78,11 @@ EFFECTS: dict[type[Request], Effect] = {
     CodeRequest: code.perform,
     ToolRequest: http_tool.perform,
     VariablesRequest: variables.perform,
+    McpRequest: mcp.perform,
+    KnowledgeRequest: knowledge.perform,
+    DeepKnowledgeRequest: deep_knowledge.perform,
+    DatabaseRequest: database.perform,
+    ServiceRequest: service.perform,
     NoopRequest: noop.perform,
 }
 

@@ -6,10 +6,12 @@ In come ids of an app's tools and values; out go calls that are ready to go out.
 from pydantic import JsonValue
 
 from services.kit.database import Database
+from services.kit.databases import Databases
 from services.kit.outward import CallFailed, Outward
 from services.kit.secrets import Secrets
 from services.kit.settings import Settings
 from services.processor.tools import http
+from services.processor.tools.mcp import McpTools
 from services.processor.tools.platform import Platform
 from services.processor.tools.port import Ready
 from services.processor.tools.register import Register
@@ -24,6 +26,8 @@ class Toolbox:
         self.outward = Outward(settings)
         self.register = Register(database, secrets)
         self.platform = Platform(settings, self.outward)
+        self.mcp = McpTools(self.outward, self.register)
+        self.databases = Databases(self.outward.egress, settings.sqlite_root)
 
     async def plugin(
         self,
@@ -50,3 +54,4 @@ class Toolbox:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.outward.aclose()
+        await self.databases.aclose()

@@ -1,54 +1,27 @@
 """Calling an operation of a tool: over a socket, with keys from the store, on the record by digests."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from events.tool import ToolStored
-from events.topics import tool_stream
 from services.core.effects import Done, ToolAnswered, ToolRequest, ToolSent
 from services.kit.database import Database
-from services.kit.settings import LOOPBACK
 from services.processor.effects import EffectWorld
-from tests.support.fixtures.effects import PlainSecrets, effect_settings, effect_world, outcomes_of
+from tests.support.fixtures.effect_tools import keep, secret, tool_rows, tool_world
+from tests.support.fixtures.effects import PlainSecrets, outcomes_of
 from tests.support.fixtures.tool_server import tools
-from tests.support.histories import History
 from tests.support.openapi import weather
-from tests.support.rows import project
 from tests.support.tool_server import ToolServer
 
-__all__ = ["tools"]
-REFERENCE = "secret:" + "1" * 32
+__all__ = ["tool_rows", "tool_world", "tools"]
 REQUEST = ToolRequest("demo", "weather", "answer", "", {}, (), 5_000)
 
 
 @pytest.fixture
-async def world(tmp_path: Path, tools: ToolServer) -> AsyncIterator[EffectWorld]:
-    database = Database(f"sqlite:///{tmp_path}/rows.sqlite")
-    await database.migrate()
-    content = {"document": weather(tools.url), "auth": {"key": REFERENCE}}
-    terms = {
-        "tool": "weather",
-        "app": "demo",
-        "kind": "openapi",
-        "name": "w",
-        "tool_version": "V1.0",
-        "definition": "d",
-        "content": content,
-    }
-    history = History()
-    history.say(tool_stream("demo", "weather"), ToolStored.model_validate(terms))
-    await project(database, history)
-    made = effect_world(effect_settings(egress_networks=LOOPBACK), database=database)
-    assert isinstance(made.secrets, PlainSecrets)
-    made.secrets.values["demo", REFERENCE] = "k-123"
-    yield made
-    await made.toolbox.aclose()
-    await made.models.aclose()
-    await database.dispose()
+async def world(tool_world: EffectWorld, tool_rows: Database, tools: ToolServer) -> EffectWorld:
+    await keep(tool_rows, "weather", "openapi", {"document": weather(tools.url), "auth": {"key": secret(tool_world, "k-123")}})
+    return tool_world
 
 
 async def perform(world: EffectWorld, **changes: Any) -> list[Any]:
