@@ -127,6 +127,7 @@ class VariablesRequest:
     pool: str
 
 
+@dataclass(frozen=True, slots=True)
 class McpRequest:
     """Call a tool of an MCP server: `server` is an id of the app's register, else `url` is its address."""
 
@@ -210,7 +211,6 @@ class NoopRequest:
     """Ask for nothing: an effect that exists for `make bench` only."""
 
 
-Request = ModelRequest | RepositoryRequest | CodeRequest | ToolRequest | VariablesRequest | NoopRequest
 Request = (
     ModelRequest
     | RepositoryRequest
@@ -221,6 +221,7 @@ Request = (
     | DeepKnowledgeRequest
     | DatabaseRequest
     | ServiceRequest
+    | VariablesRequest
     | NoopRequest
 )
 
