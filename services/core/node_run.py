@@ -3,18 +3,23 @@
 What changes them is the fold in `services.core.run_state`.
 """
 
+import json
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import JsonValue
+from pydantic import BeforeValidator, JsonValue, PlainSerializer
 
 from events import node as n
 from events import run as r
 from events.envelope import Event
 from services.core.pieces import NOTHING, Pieces
 
-Place = tuple[str, tuple[int, ...]]
-"""A node id and its path of rounds."""
+Place = Annotated[
+    tuple[str, tuple[int, ...]],
+    PlainSerializer(json.dumps, return_type=str),
+    BeforeValidator(lambda place: json.loads(place) if isinstance(place, str) else place),
+]
+"""A node id and its path of rounds. Remembered as text, since it is a key of dictionaries."""
 Step = dict[str, JsonValue]
 """The recorded result of one step of a node run."""
 

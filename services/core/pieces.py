@@ -1,6 +1,10 @@
 """A text that grows piece by piece, as a value: old holders keep seeing what they saw, and growing costs nothing."""
 
 import hashlib
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from events.node import TextSeal
 
@@ -48,6 +52,18 @@ class Pieces:
         if not self._count:
             return None
         return TextSeal(length=self._length, digest=hashlib.sha256(self.text.encode()).hexdigest())
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Remembered as the list of its pieces."""
+        return core_schema.no_info_after_validator_function(
+            lambda texts: cls(*texts),
+            handler(list[str]),
+            serialization=core_schema.plain_serializer_function_ser_schema(cls._texts, return_schema=handler(list[str])),
+        )
+
+    def _texts(self) -> list[str]:
+        return self._shared[: self._count]
 
     def __len__(self) -> int:
         return self._count

@@ -49,6 +49,13 @@ class Metrics:
         """Partitions and their owners."""
         self.partitions_owned = self._gauge("prozess_partitions_owned", "Partitions this program owns now.")
         self.takeovers = self._counter("prozess_takeovers", "Claims appended by this program.")
+        self.takeover_events = self._gauge("prozess_takeover_events", "Events folded at the newest takeover.", "partition")
+        self.takeover_seconds = self._histogram("prozess_takeover_seconds", "From the first question to the log to our claim.", _WAITS)
+        self.snapshots = self._counter("prozess_snapshots", "Snapshots written.")
+        self.snapshot_time = self._gauge(
+            "prozess_snapshot_timestamp_seconds", "When the newest snapshot was written; its age is now minus this.", "partition"
+        )
+        self.runs_resting = self._gauge("prozess_runs_resting", "Open runs that only wait, and are not in memory.", "partition")
         self.batch_events = self._histogram("prozess_batch_events", "Events in one batch.", _SIZES)
         self.batch_seconds = self._histogram("prozess_batch_seconds", "From handing a batch to the log to its acknowledgement.", _LATENCY)
         self.events_appended = self._counter("prozess_events_appended", "Events acknowledged by the log.")

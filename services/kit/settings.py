@@ -140,6 +140,10 @@ class Settings(BaseSettings):
         2_592_000.0, ge=60, description="How long a flow may let a question wait for its answer, in seconds; it asks for as much itself."
     )
     node_limit_s: float = Field(60.0, ge=5, description="How long a node's effect may stay silent, in seconds.")
+    snapshot_events: int = Field(
+        10_000, ge=1, description="Events of a partition after which a snapshot is written: about what a takeover has to fold."
+    )
+    snapshot_mb: int = Field(64, ge=1, description="The same in MiB of events, for runs with much text.")
     openai_base_url: str = Field("", validation_alias="OPENAI_BASE_URL", description="Model endpoint for nodes that name none.")
     openai_api_key: str = Field("", validation_alias="OPENAI_API_KEY", description="Key for that endpoint.", repr=False)
     openai_model: str = Field(

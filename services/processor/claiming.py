@@ -16,6 +16,8 @@ from events.envelope import Envelope, Meta, Record, StoredRecord, encode, meta_o
 from events.ownership import PartitionClaimed
 from services.processor.deciding import SOURCE
 from services.processor.reading import Poisoned, naming
+from services.processor.restoring import restored
+from services.processor.snapshots import Found, Misfit
 from services.processor.state import REMEMBERED_MS, PartitionState
 
 _READ = 1_000
@@ -67,19 +69,32 @@ class Overtaken(Exception):
     """Another claim came first."""
 
 
-def taking_over(fold: Acceptance, state: PartitionState, partition: int, claim: str, now: Callable[[], int], owner: str = SOURCE) -> Plan:
+def taking_over(
+    fold: Acceptance,
+    state: PartitionState,
+    partition: int,
+    claim: str,
+    now: Callable[[], int],
+    owner: str = SOURCE,
+    *,
+    found: Found | None = None,
+) -> Plan:
     """Fold to the end, have the group confirm, claim, fold on until the claim is read. Returns where the commands go on.
 
-    `fold` and `state` are filled. `owner` is the process, by name. Raises `Overtaken` (begin again) and `Poisoned`.
+    `fold` and `state` are filled, from the newest snapshot on, where `found` does not look at keys only. `owner` is the process, by name.
+    Raises `Overtaken` (begin again), `Misfit` (begin again, anew) and `Poisoned`.
     """
     commands: str = yield Identity(topics.COMMANDS)
     bounds: tuple[int, int] = yield Bounds(topics.EVENTS)
-    if bounds[0]:
+    must = yield from restoring(fold, state, partition, bounds, found or Found(state.runs.rows))
+    if bounds[0] > fold.offset:
         raise Poisoned(f"the processor stops: {topics.EVENTS}, partition {partition} begins at offset {bounds[0]}, what was before is lost")
-    yield from _folding(fold, state, partition)
+    yield from _folding(fold, state, partition, must)
+    if must:
+        raise _shorter(partition, fold.offset, max(must) + 1)
     yield Confirm()
     yield Write(_claim(partition, claim, fold.claim, commands, now(), owner))
-    yield from _folding(fold, state, partition)
+    yield from _folding(fold, state, partition, must)
     if fold.claim != claim:
         raise Overtaken(f"claim {fold.claim} counts, ours does not")
     resume = yield from resuming(partition, commands, fold.cause, state.known, now() - REMEMBERED_MS)
@@ -128,7 +143,37 @@ def _searching(partition: int, begin: int, command: str, decided: Callable[[Stor
     return begin
 
 
-def _folding(fold: Acceptance, state: PartitionState, partition: int) -> Generator[Ask, Any, None]:
+def restoring(
+    fold: Acceptance, state: PartitionState, partition: int, bounds: tuple[int, int], found: Found
+) -> Generator[Ask, Any, dict[int, str]]:
+    """Read the snapshots, and begin from there where they may be believed. Returns the ids that records further on must have."""
+    at, _ = yield Bounds(topics.SNAPSHOTS)
+    stored: Sequence[StoredRecord]
+    while stored := (yield Read(topics.SNAPSHOTS, at, _READ)):
+        found.look_at(stored)
+        at = stored[-1].offset + 1
+    state.book.touched |= found.keys
+    if not found.some:
+        return {}
+    topic: str = yield Identity(topics.EVENTS)
+    standing, before = found.standing, None
+    if standing is not None and standing.topic == topic and not found.foreign and standing.offset > bounds[1]:
+        raise _shorter(partition, bounds[1], standing.offset)
+    if standing is not None and bounds[0] < standing.offset <= bounds[1]:
+        (before,) = yield Read(topics.EVENTS, standing.offset - 1, 1)
+    standing = found.check(topic, before)
+    found.verify(standing)
+    return restored(fold, state, found.rows, standing)
+
+
+def _shorter(partition: int, end: int, said: int) -> Poisoned:
+    return Poisoned(
+        f"the processor stops: {topics.EVENTS}, partition {partition} ends at offset {end}, and a snapshot stands for {said}: "
+        "what was between is lost. Restore the log, or accept the loss and empty the topic of the snapshots"
+    )
+
+
+def _folding(fold: Acceptance, state: PartitionState, partition: int, must: dict[int, str]) -> Generator[Ask, Any, None]:
     while True:
         stored: Sequence[StoredRecord] = yield Read(topics.EVENTS, fold.offset, _READ)
         if not stored:
@@ -136,8 +181,12 @@ def _folding(fold: Acceptance, state: PartitionState, partition: int) -> Generat
         for one in stored:
             with naming(topics.EVENTS, partition, one.offset):
                 accepted = fold.step(one)
+            if must and must.pop(one.offset, fold.last) != fold.last:
+                raise Misfit(f"the log has another record at offset {one.offset} than it says")
             if accepted is not None:
-                state.apply(accepted.meta, accepted.envelope.data)
+                state.apply(accepted.meta, accepted.envelope.data, one.offset)
+                if accepted.meta.type == PartitionClaimed.type:
+                    state.book.claimed = one.offset + 1
 
 
 def _claim(partition: int, claim: str, after: str, commands: str, time: int, owner: str) -> Record:

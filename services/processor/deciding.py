@@ -47,6 +47,11 @@ class Deciding:
         self._limits = limits
         self._said = 0
 
+    @property
+    def said(self) -> int:
+        """How many events were decided with this claim."""
+        return self._said
+
     def needs_graph(self, command: Envelope) -> RunTerms | None:
         """The terms of the run whose definition must be at hand before the wish can be decided."""
         wish = command.data
@@ -78,7 +83,7 @@ class Deciding:
 
     def taken_over(self) -> dict[str, int]:
         """What the last owner left: each open run, and when its time is over (ms since 1970). Each is moved by `TakenOver` next."""
-        return {run: ends_at(state, self._limits.run_ms) for run, state in self.state.runs.items()}
+        return {run: ends_at(state, self._limits.run_ms) for run, state in self.state.runs.awake.items()}
 
     def waits_for(self, run: str, errand: Errand) -> Active | None:
         """The run, if it still waits for this effect."""

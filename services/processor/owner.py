@@ -35,10 +35,12 @@ from services.processor.graphs import Graphs
 from services.processor.pipeline import Acknowledged, Pipeline
 from services.processor.reading import opened
 from services.processor.recalling import Recalling
+from services.processor.remembering import LOOK_S, SOON_MS, Remembering
+from services.processor.restoring import Whose
 from services.processor.state import PartitionState
 from services.processor.takeover import Confirmation, Ownership, take_over
 from services.processor.timers import Timers
-from services.processor.watch import Foreign, Watch
+from services.processor.watch import Foreign, ReadBack, Watch
 
 INBOX = 2_000
 """Inputs that may wait before commands and effects are held up."""
@@ -111,16 +113,23 @@ class Owner:
         self._deciding = Deciding(ownership.claim, ownership.state, self._limits)
         self._inbox: asyncio.Queue[_Input] = asyncio.Queue(INBOX)
         self._pipeline = Pipeline(ownership.appender, world.blobs, world.metrics)
-        self._watch = Watch(world.log, ownership.partition, ownership.claim, self._pipeline)
+        back = ReadBack(ownership.partition, ownership.claim, self._pipeline, ownership.reached, ownership.commands)
+        self._watch = Watch(world.log, ownership.partition, back)
         self._timers = Timers(world.clock)
+        whose = Whose(ownership.topic, ownership.partition, ownership.claim, ownership.commands)
+        self._remembering = Remembering(world, whose, ownership.state, self._watch, back, self._timers.due, self._rested)
+        self._remembering.said, self._remembering.folded = lambda: self._deciding.said, ownership.folded
+        self._state.runs.on_wake = self._woken
+        self._waking: set[asyncio.Task[None]] = set()
         self._doing = Doing(tools.effects, self._told)
         self._forgot = world.clock.now()
         self._stopping = False
 
     async def serve(self) -> None:
         """Decide and do until the ownership ends. Raises the reason. Cancelled, it writes what it knows, for at most `DRAIN_S`."""
-        inputs = [self._task(self._read_commands()), self._task(self._alarm()), self._task(self._resume())]
+        inputs = [self._task(self._read_commands()), self._task(self._alarm()), self._task(self._resume()), self._task(self._look_ahead())]
         steps = [self._task(self._decide_all()), self._task(self._pipeline.run()), self._task(self._watch.run(self._ownership.events_from))]
+        inputs.append(self._task(self._remembering.run()))
         try:
             raise await _first_failure({*inputs, *steps})
         except asyncio.CancelledError:
@@ -131,10 +140,12 @@ class Owner:
 
     async def close(self) -> None:
         """Stop all effects, then give the producer up."""
+        for task in self._waking:
+            task.cancel()
         try:
             await self._doing.close()
         finally:
-            await self._ownership.appender.close()
+            await self._ownership.close()
 
     def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.create_task(work, name=f"partition {self._ownership.partition} {work.__name__}")
@@ -151,6 +162,7 @@ class Owner:
     async def _drained(self) -> None:
         await self._inbox.join()
         await self._pipeline.drained()
+        await self._remembering.write()
 
     async def _read_commands(self) -> None:
         while True:
@@ -174,6 +186,30 @@ class Owner:
             for definition, runs in open_runs.items():
                 document = self._state.runs[runs[0]].terms.document
                 group.create_task(self._graphs.find(definition, document, runs, self._found))
+
+    async def _look_ahead(self) -> None:
+        """Runs that rest and are due soon get their alarm."""
+        clock = self._world.clock
+        while True:
+            for stream, due in self._state.runs.rows.due_before(clock.now() + SOON_MS):
+                self._timers.set(stream.partition("-")[2], due)
+            await clock.sleep_until(clock.now() + int(LOOK_S * 1000))
+
+    def _rested(self, run: str) -> None:
+        self._timers.set(run, None)
+        self._graphs.drop(run)
+
+    def _woken(self, run: str, due: int | None) -> None:
+        """A run that rested is asked for: it needs its graph and its alarm again."""
+        terms = self._state.runs[run].terms
+        if due is not None:
+            self._timers.set(run, due)
+        task = self._task(self._graphs.find(terms.definition, terms.document, [run], self._back))
+        self._waking.add(task)
+        task.add_done_callback(self._waking.discard)
+
+    async def _back(self, run: str, graph: Graph) -> None:
+        await self._inbox.put(_Moved(run, GoOn(), graph))
 
     async def _found(self, run: str, graph: Graph) -> None:
         await self._inbox.put(_Moved(run, TakenOver(), graph))

@@ -6,6 +6,7 @@ ended runs are remembered longer than commands are kept.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from events import topics
 from events.commands import AnswerQuestion, CancelRun, CreateKey, DisableKey, RegisterApp, RotateKey, StartRun, StoreFile, SwitchApp
@@ -18,6 +19,7 @@ from services.core.bot import BOT, BotState
 from services.core.bot import WISHES as BOT_WISHES
 from services.core.chats import Chats
 from services.core.codes import Code
+from services.core.decider import Decider
 from services.core.file import FILE
 from services.core.flow import FLOW, WISHES, FlowState
 from services.core.graph import Graph
@@ -26,8 +28,14 @@ from services.core.run_state import Active, Ended, NotStarted, RunState, evolve
 from services.core.tool import TOOL, ToolState
 from services.core.tool import WISHES as TOOL_WISHES
 from services.core.turn import Limits
+from services.processor.book import Book
+from services.processor.runs import Runs
 
 REMEMBERED_MS = topics.REMEMBERED_MS
+
+
+DECIDERS: dict[str, Decider[Any, Any]] = {"flow": FLOW, "app": APP, "bot": BOT, "tool": TOOL}
+"""Of the categories whose streams have a state here for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class Answer:
 class PartitionState:
     """All streams of one partition. Runs that ended are only remembered by id, flows, apps, bots and tools for good."""
 
-    runs: dict[str, Active] = field(default_factory=dict[str, Active])
+    runs: Runs = field(default_factory=Runs)
     ended: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     flows: dict[str, FlowState] = field(default_factory=dict[str, FlowState])
     apps: dict[str, AppState] = field(default_factory=dict[str, AppState])
@@ -62,11 +70,16 @@ class PartitionState:
     known: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     keys: dict[tuple[str, str], tuple[str, str, int]] = field(default_factory=dict[tuple[str, str], tuple[str, str, int]])
     chats: Chats = field(default_factory=Chats)
+    book: Book = field(default_factory=Book, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.runs.book = self.book
 
     def run(self, run: str) -> RunState:
         """A run's state."""
-        if run in self.runs:
-            return self.runs[run]
+        state = self.runs.get(run)
+        if state is not None:
+            return state
         return Ended(self.ended[run][0]) if run in self.ended else NotStarted()
 
     def adopt(self, run: str, decided: Sequence[Envelope], state: RunState) -> None:
@@ -76,46 +89,61 @@ class PartitionState:
             if isinstance(one.data, RunStarted):
                 self._note_key(one.data, run, one.meta)
         self._stands(run, state, decided[-1].meta.time)
+        self.book.count(decided[0].meta.stream, alive=isinstance(state, Active), events=len(decided))
 
-    def apply(self, meta: Meta, event: Fact) -> None:
-        """Fold one accepted event (or one of our own, decided just now)."""
+    def apply(self, meta: Meta, event: Fact, offset: int | None = None) -> None:
+        """Fold one accepted event (or one of our own, decided just now). A state that has it already stays as it is."""
         self._note(meta)
         if not isinstance(event, Event):
             return
         category, _, name = meta.stream.partition("-")
-        match category:
-            case "run":
-                self._apply_run(name, meta, event)
-            case "flow":
-                self.flows[name] = FLOW.evolve(self.flows.get(name, FLOW.initial), event, meta.time)
-            case "app":
-                self.apps[name] = APP.evolve(self.apps.get(name, APP.initial), event, meta.time)
-            case "bot":
-                self.bots[name] = BOT.evolve(self.bots.get(name, BOT.initial), event, meta.time)
-            case "tool":
-                self.tools[name] = TOOL.evolve(self.tools.get(name, TOOL.initial), event, meta.time)
-            case _:
-                pass
+        if category == "run" and isinstance(event, RunStarted):
+            self._note_key(event, name, meta)
+        if self.book.stands_for(meta.stream, offset):
+            return
+        if category == "run":
+            state = evolve(self.run(name), event, meta.time)
+            self._stands(name, state, meta.time)
+            self.book.count(meta.stream, alive=isinstance(state, Active))
+        elif category in DECIDERS:
+            family, decider = self.family(category), DECIDERS[category]
+            family[name] = decider.evolve(family.get(name, decider.initial), event, meta.time)
+            self.book.count(meta.stream, alive=True)
 
-    def _apply_run(self, run: str, meta: Meta, event: Event) -> None:
-        if isinstance(event, RunStarted):
-            self._note_key(event, run, meta)
-        self._stands(run, evolve(self.run(run), event, meta.time), meta.time)
+    def family(self, category: str) -> dict[str, Any]:
+        """The states of all streams of a category, by name, as far as they are in memory."""
+        families: dict[str, dict[str, Any]] = {
+            "run": self.runs,
+            "flow": self.flows,
+            "app": self.apps,
+            "bot": self.bots,
+            "tool": self.tools,
+        }
+        return families[category]
+
+    def end(self, run: str, app: str, time: int) -> None:
+        """The run is over: its id is remembered."""
+        if run not in self.ended:
+            self.ended[run] = (app, time)
+            self.book.remember(("ended", run, app, str(time)))
 
     def _note(self, meta: Meta) -> None:
         if meta.command and meta.command not in self.known:
             self.known[meta.command] = (meta.stream, meta.time)
+            self.book.remember(("command", meta.command, meta.stream, str(meta.time)))
 
     def _note_key(self, started: RunStarted, run: str, meta: Meta) -> None:
-        if started.idempotency_key:
-            self.keys.setdefault((started.app, started.idempotency_key), (run, meta.command, meta.time))
+        key = (started.app, started.idempotency_key)
+        if started.idempotency_key and key not in self.keys:
+            self.keys[key] = (run, meta.command, meta.time)
+            self.book.remember(("key", *key, run, meta.command, str(meta.time)))
 
     def _stands(self, run: str, state: RunState, time: int) -> None:
         if isinstance(state, Active):
             self.runs[run] = state
         elif isinstance(state, Ended):
             self.runs.pop(run, None)
-            self.ended[run] = (state.app, time)
+            self.end(run, state.app, time)
             self.chats.add((state.app, state.chat), state.said)
 
     def decide(self, command: Envelope, time: int, graph: Graph | None, limits: Limits) -> Answer:

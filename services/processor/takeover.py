@@ -4,6 +4,7 @@ In comes a partition that the group gave us; out goes an ownership: the folded s
 and the place in the commands where the log says that we go on. Nothing here trusts a writer's memory.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,11 @@ from services.kit.world import World
 from services.processor.claiming import Ask, Bounds, Confirm, Identity, Overtaken, Read, Write, taking_over
 from services.processor.deciding import SOURCE
 from services.processor.reading import naming
+from services.processor.resting import FileRows
+from services.processor.runs import Runs
+from services.processor.snapshots import Found, Misfit
 from services.processor.state import PartitionState
+from services.processor.watch import Reached
 
 LONGEST_PAUSE_S = 2.0
 _PAUSE_S = 0.01
@@ -40,6 +45,17 @@ class Ownership:
     appender: Appender
     events_from: int
     commands_from: int
+    topic: str
+    commands: str
+    reached: Reached
+    folded: int
+
+    async def close(self) -> None:
+        """Give up the producer, and the file of the runs that rest."""
+        rows = self.state.runs.rows
+        if isinstance(rows, FileRows):
+            rows.close()
+        await self.appender.close()
 
 
 async def take_over(world: World, partition: int, confirm: Confirmation) -> Ownership:
@@ -52,32 +68,52 @@ async def take_over(world: World, partition: int, confirm: Confirmation) -> Owne
         wait=wait_random_exponential(multiplier=_PAUSE_S, max=LONGEST_PAUSE_S),
         before_sleep=lambda attempt: _log.warning("partition.not_taken", partition=partition, reason=_reason(attempt)),
     )
+    began = asyncio.get_running_loop().time()
     ownership: Ownership = await again(_take_over, world, partition, confirm)
+    seconds = asyncio.get_running_loop().time() - began
     world.metrics.takeovers.inc()
+    world.metrics.takeover_events.labels(str(partition)).set(ownership.folded)
+    world.metrics.takeover_seconds.observe(seconds)
+    world.metrics.runs_resting.labels(str(partition)).set(len(ownership.state.runs.rows))
     _log.info(
         "partition.claimed",
         partition=partition,
         claim=ownership.claim,
         events=ownership.events_from,
         commands=ownership.commands_from,
-        runs=len(ownership.state.runs),
+        runs=ownership.state.runs.open,
+        folded=ownership.folded,
+        snapshot=ownership.events_from - ownership.folded or None,
+        seconds=round(seconds, 3),
     )
     return ownership
 
 
 async def _take_over(world: World, partition: int, confirm: Confirmation) -> Ownership:
-    fold = Acceptance(Checkpoint(await world.log.identity(topics.EVENTS), partition))
-    state, claim = PartitionState(), new_id()
-    plan = taking_over(fold, state, partition, claim, world.clock.now, f"{SOURCE} {instance()}")
+    try:
+        return await _carried_out(world, partition, confirm)
+    except Misfit as misfit:
+        _log.warning("snapshot.not_used", partition=partition, reason=str(misfit), instead="the events are folded from the beginning")
+        return await _carried_out(world, partition, confirm, anew=True)
+
+
+async def _carried_out(world: World, partition: int, confirm: Confirmation, *, anew: bool = False) -> Ownership:
+    topic, claim = await world.log.identity(topics.EVENTS), new_id()
+    fold = Acceptance(Checkpoint(topic, partition))
+    rows = FileRows(world.settings.data / "cache", partition, claim)
+    state = PartitionState(Runs(rows=rows))
+    plan = taking_over(fold, state, partition, claim, world.clock.now, f"{SOURCE} {instance()}", found=Found(rows, only_keys=anew))
     appender: Appender | None = None
     answer: Any = None
+    folded = 0
     try:
         while True:
             try:
                 ask = plan.send(answer)
             except StopIteration as taken:
                 assert appender is not None, "nothing is taken without a claim"
-                return Ownership(partition, claim, state, appender, fold.offset, taken.value)
+                reached = Reached(state.book.claimed, claim, fold.cause)
+                return Ownership(partition, claim, state, appender, fold.offset, taken.value, topic, fold.commands, reached, folded)
             match ask:
                 case Confirm():
                     answer = await confirm()
@@ -86,7 +122,10 @@ async def _take_over(world: World, partition: int, confirm: Confirmation) -> Own
                     answer = await appender.append([record])
                 case _:
                     answer = await _answer(world, partition, ask)
+                    if isinstance(ask, Read) and ask.topic == topics.EVENTS and ask.limit > 1:
+                        folded += len(answer)
     except BaseException:
+        rows.close()
         if appender is not None:
             await appender.close()
         raise
@@ -100,13 +139,13 @@ async def _answer(world: World, partition: int, ask: Ask) -> Any:
             return await world.log.bounds(topic, partition)
         case Read(topic, start, limit):
             stored = await world.log.read(topic, partition, start, limit)
-            return [await _whole(world, partition, one) for one in stored] if topic == topics.EVENTS else stored
+            return stored if topic == topics.COMMANDS else [await _whole(world, topic, partition, one) for one in stored]
         case _:
             raise AssertionError(f"{ask} is no question to the log")
 
 
-async def _whole(world: World, partition: int, stored: StoredRecord) -> StoredRecord:
-    with naming(topics.EVENTS, partition, stored.offset):
+async def _whole(world: World, topic: str, partition: int, stored: StoredRecord) -> StoredRecord:
+    with naming(topic, partition, stored.offset):
         return await unpack(stored, world.blobs)
 
 

@@ -31,6 +31,10 @@ class Timers:
         if self._heap[0] == (due, run):
             self._changed.set()
 
+    def due(self, run: str) -> int | None:
+        """When the run is looked at next."""
+        return self._earliest.get(run)
+
     def _tidy(self) -> None:
         """Alarms of runs that are over do not pile up until their time comes."""
         if len(self._heap) > _FEW and len(self._heap) > 4 * len(self._earliest):

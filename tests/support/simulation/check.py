@@ -25,6 +25,9 @@ def _all(play: Play) -> Iterator[str]:
         yield "it does not come to rest"
     fold = PlayedFold(Checkpoint(play.identity(topics.EVENTS), 0), play.rules)
     history = [event for stored in play.events.stored if (event := fold.step(stored)) is not None]
+    play.compare()
+    if play.misled:
+        yield "a snapshot says something else than the log"
     yield from _positions(history)
     yield from _readers(play, history)
     yield from _steps(play, history)

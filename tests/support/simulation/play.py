@@ -13,6 +13,7 @@ from events.envelope import Command, Record, meta_of
 from tests.support.simulation import flows
 from tests.support.simulation.choices import Over
 from tests.support.simulation.fold import PlayedFold
+from tests.support.simulation.log import Topic
 from tests.support.simulation.world import NAMES, OLD, World
 
 REST = 150
@@ -168,6 +169,7 @@ class Play(World):
         self.says("RESTORED:", f"{drop} commands are left out, the first has offset {base}")
         self.events = self.events.moved("events-2", 0, 0)
         self.commands = self.commands.moved("commands-2", drop, base)
+        self.snapshots = self.snapshots.moved("snapshots-2", 0, 0) if self._chance(2) else Topic("snapshots-2")
         self.committed, self.moved = None, True
         for follower in self.followers:
             follower.go_on()
@@ -192,6 +194,8 @@ class Play(World):
             self.says("CUT:", f"the commands end at {self.commands.end}")
         if self._chance(2):
             self._end_everybody()
+        if self.snapshots.stored and self._chance(3):
+            self.snapshots.cut(min(count, len(self.snapshots.batches)))
         for actor in self._actors:
             actor.lost_connection()
         for follower in self.followers:
@@ -205,7 +209,9 @@ class Play(World):
         for late in self._late:
             self._arrived(late)
         self._late.clear()
-        self._left["doubled_claims"] = 0
+        self._left["doubled_claims"] = self._left["snapshots"] = 0
+        if self.lost:  # somebody read that the log is shorter than it was, and accepted the loss
+            self.snapshots = Topic("snapshots-3")
         if self._member in {"", OLD} or not self._holds(self._member):
             self._member = ""
             self._actors = [actor for actor in self._actors if actor.name != OLD]

@@ -7,6 +7,7 @@ runs that live elsewhere) do not exist yet; when they do, they leave where `_rea
 
 from collections.abc import Callable, Iterator
 
+from events import topics
 from events.catalogue import Unknown, decode
 from events.envelope import Event
 from services.core.codes import Code
@@ -19,10 +20,13 @@ from services.processor.claiming import Overtaken
 from services.processor.deciding import Deciding, Move, Step
 from services.processor.pipeline import Group, Waiting
 from services.processor.reading import Poisoned
-from services.processor.watch import Foreign
+from services.processor.restoring import Whose
+from services.processor.snapshots import Misfit
+from services.processor.watch import Foreign, Reached
 from tests.support.simulation import flows
 from tests.support.simulation.fold import NEWER, PlayedReadBack
 from tests.support.simulation.log import Sending
+from tests.support.simulation.remembering import Snapshots
 from tests.support.simulation.taking import Around, Taking
 
 LIMITS = Limits()
@@ -70,6 +74,10 @@ class Processor:
             found.append(self._command)
         if self._open:
             found.append(self._take_over_run)
+        if self._snapshots.ready:
+            found += [self._write_snapshot] * 3
+        elif self._snapshots.due(self._deciding.said) and around.may_snapshot():
+            found.append(self._mark)
         found += [lambda key=key: self._tell(key) for key in self._effects]
         if any(due <= around.time for due in self._timers.values()):
             found.append(self._alarm)
@@ -90,14 +98,17 @@ class Processor:
                 self.alive = False
             else:
                 self._begin()
+        except Misfit as end:
+            self._around.says(self.name, "does not use the snapshot:", end)
+            self._begin(anew=True)
         except (Poisoned, NotMember) as end:
             self._around.says(self.name, "is gone,", f"{type(end).__name__}:", end)
             self.alive = False
 
     # Taking over.
 
-    def _begin(self) -> None:
-        self._taking: Taking | None = Taking(self._around, self.name, old=self.old)
+    def _begin(self, *, anew: bool = False) -> None:
+        self._taking: Taking | None = Taking(self._around, self.name, old=self.old, anew=anew)
         self._claim = self._taking.claim
         self._cut = False
         self._flights: list[tuple[Sending, list[Group]]] = []
@@ -118,7 +129,12 @@ class Processor:
         self._state = taking.state
         self._deciding = Deciding(self._claim, self._state, LIMITS)
         self._waiting = Waiting()
-        self._back = PlayedReadBack(0, self._claim, self._waiting, rules)
+        start = Reached(taking.state.book.claimed, self._claim, taking.fold.cause)
+        self._back = PlayedReadBack(0, self._claim, self._waiting, rules, start, taking.fold.commands)
+        whose = Whose(around.identity(topics.EVENTS), 0, self._claim, taking.fold.commands)
+        self._snapshots = Snapshots(self._state, self._back, whose, rules)
+        if self._state.book.base:
+            around.begins_with_snapshot(doubtful=bool(self._state.book.ahead) or around.lost)
         self._seen = taking.fold.offset if rules.read_own else self._claimed_at + 1
         self._next = taking.resume if rules.cause else max(around.commands.base, around.committed or 0)
         left = self._deciding.taken_over()
@@ -230,6 +246,15 @@ class Processor:
                 self._around.begins_effect(self._claim, self._claimed_at, run, errand.place, node_started)
                 asked = request(state, errand.place, flows.graph_of(run), LIMITS)
                 self._effects[run, errand] = flows.outcomes(run, asked)
+
+    def _mark(self) -> None:
+        self._around.begins_snapshot()
+        self._around.says(self.name, "marks a snapshot after", self._deciding.said, "events")
+        self._snapshots.begin(self._deciding.said, self._around.time, self._around.events.end)
+
+    def _write_snapshot(self) -> None:
+        self._snapshots.write(self._around.snapshots)
+        self._around.says(self.name, "writes", self._around.snapshots.stored[-1].record.key.decode(), "of a snapshot")
 
     def _read_back(self) -> None:
         stored = self._around.events.at(self._seen)

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 import structlog
 
 from events import acceptance, catalogue, envelope
-from services.processor import claiming
+from services.processor import claiming, snapshots
 from tests.support.simulation import fold, log
 from tests.support.simulation.check import violations
 from tests.support.simulation.choices import Choices
@@ -91,7 +91,7 @@ def _begin() -> None:
     quiet()
     catalogue.data_of = lru_cache(10_000)(catalogue.data_of)
     once = lru_cache(10_000)(envelope.meta_of)
-    envelope.meta_of = acceptance.meta_of = claiming.meta_of = fold.meta_of = log.meta_of = once
+    envelope.meta_of = acceptance.meta_of = claiming.meta_of = snapshots.meta_of = fold.meta_of = log.meta_of = once
     gc.collect()
     gc.freeze()
     gc.disable()

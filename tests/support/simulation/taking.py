@@ -11,10 +11,10 @@ from events.envelope import Record, StoredRecord
 from services.core.run_state import Place
 from services.kit.errors import AppendFailed, NotMember
 from services.processor.claiming import Ask, Bounds, Confirm, Identity, Read, Write, taking_over
-from services.processor.state import PartitionState
 from tests.support.simulation import flows
 from tests.support.simulation.fold import PlayedFold
 from tests.support.simulation.log import Sending, Topic
+from tests.support.simulation.remembering import PlayedFound, empty
 from tests.support.simulation.rules import Rules
 
 
@@ -25,6 +25,7 @@ class Around(Protocol):
     time: int
     commands: Topic
     events: Topic
+    snapshots: Topic
     committed: int | None
 
     def claim_id(self) -> str: ...
@@ -34,6 +35,13 @@ class Around(Protocol):
     def begins_effect(self, claim: str, claimed_at: int, run: str, place: Place, node_started: str) -> None: ...
     def decided(self, ids: list[str]) -> None: ...
     def acknowledged(self, command: str, event: str) -> None: ...
+    def identity(self, topic: str) -> str: ...
+    def may_snapshot(self) -> bool: ...
+    def begins_snapshot(self) -> None: ...
+
+    def begins_with_snapshot(self, *, doubtful: bool) -> None: ...
+
+    lost: bool
 
 
 class _Never(dict[Any, Any]):
@@ -49,19 +57,20 @@ class _Never(dict[Any, Any]):
 class Taking:
     """One attempt. `resume` is where the commands go on, once the partition is taken."""
 
-    def __init__(self, around: Around, name: str, *, old: bool) -> None:
+    def __init__(self, around: Around, name: str, *, old: bool, anew: bool) -> None:
         self.claim = around.claim_id()
         self.claimed_at = -1
         self.resume: int | None = None
         self.fold = PlayedFold(Checkpoint(_identity(around, topics.EVENTS), 0), around.rules, old=old)
-        self.state = PartitionState()
+        self.state = empty(around.rules)
         if not around.rules.ids:
             self.state.known = _Never()
         if not around.rules.keys:
             self.state.keys = _Never()
         self._around = around
         self._name = name
-        self._plan = taking_over(self.fold, self.state, 0, self.claim, lambda: around.time)
+        found = PlayedFound(self.state.runs.rows, around.rules, only_keys=anew)
+        self._plan = taking_over(self.fold, self.state, 0, self.claim, lambda: around.time, found=found)
         self._turn: Confirm | Write | None = None
         self._sent: Sending | None = None
 
@@ -98,6 +107,10 @@ class Taking:
         match ask:
             case Identity(topic):
                 return _identity(around, topic)
+            case Bounds(topics.SNAPSHOTS):
+                return (around.snapshots.base, around.snapshots.end)
+            case Read(topics.SNAPSHOTS, start, limit):
+                return around.snapshots.read(start, limit)
             case Bounds(topic):
                 return (self._topic(topic).base, self._topic(topic).end)
             case Confirm():

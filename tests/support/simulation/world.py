@@ -11,6 +11,7 @@ from tests.support.simulation.fold import claim_in
 from tests.support.simulation.follower import Follower
 from tests.support.simulation.log import Sending, Topic
 from tests.support.simulation.processor import Processor
+from tests.support.simulation.remembering import differs
 from tests.support.simulation.rules import Rules, Trouble
 
 NAMES = ("P1", "P2", "P3")
@@ -39,6 +40,9 @@ class World:
         self.time = flows.NOON
         self.commands = Topic("commands-1")
         self.events = Topic("events-1")
+        self.snapshots = Topic("snapshots-1")
+        self.begun_with = 0
+        self.misled = False
         self.committed: int | None = None
         self.effects: list[Effect] = []
         self.steps: list[list[str]] = []
@@ -86,6 +90,20 @@ class World:
 
     def acknowledged(self, command: str, event: str) -> None:
         self._answer(command, event)
+
+    def may_snapshot(self) -> bool:
+        return self._may("snapshots")
+
+    def begins_with_snapshot(self, *, doubtful: bool) -> None:
+        self.begun_with += 1
+        if doubtful:
+            self.compare()
+
+    def compare(self) -> None:
+        self.misled = self.misled or differs(self.rules, self.identity(topics.EVENTS), self.events, self.snapshots)
+
+    def begins_snapshot(self) -> None:
+        self._left["snapshots"] -= 1
 
     def identity(self, topic: str) -> str:
         found = self.events if topic == topics.EVENTS else self.commands
