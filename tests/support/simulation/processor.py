@@ -67,7 +67,7 @@ class Processor:
         if self._waiting and len(self._flights) < (1 if around.rules.one_in_flight else 3):
             found.append(self._write)
         if self._seen < around.events.end:
-            found.append(self._read_back)
+            found += [self._read_back] * (6 if self._snapshots.waits else 1)
         if self.stopping:
             return found or [self._stopped]
         if self._next < around.commands.end:

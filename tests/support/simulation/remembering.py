@@ -69,8 +69,13 @@ class Snapshots:
         self._since = 0
 
     def due(self, said: int) -> bool:
-        """Whether one might begin: soon enough for its end to be seen."""
-        return self._mark is None and self._since < said <= self._back.seen + 3
+        """Whether one might begin."""
+        return self._mark is None and said > self._since
+
+    @property
+    def waits(self) -> bool:
+        """Whether one has begun and its events are not all read back."""
+        return self._mark is not None and self._back.place is None
 
     def begin(self, said: int, time: int, end: int) -> None:
         """Mark the state of this moment."""
