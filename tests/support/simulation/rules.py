@@ -93,7 +93,8 @@ ORDINARY = Trouble()
 MOVED = Trouble(restores=1, reposts=6)
 CUT = Trouble(cuts=1, doubled_claims=0)
 BOTH = Trouble(restores=1, cuts=1, doubled_claims=0)
-KINDS = (ORDINARY, ORDINARY, MOVED, CUT, ORDINARY, ORDINARY, MOVED, BOTH)
+WITHOUT = Trouble(snapshots=0)
+KINDS = (WITHOUT, ORDINARY, MOVED, CUT, WITHOUT, ORDINARY, MOVED, BOTH)
 """A schedule's seed says which of these it gets."""
 
 
