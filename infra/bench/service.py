@@ -1,0 +1,123 @@
+"""The service under the bench as a process: started, asked, watched from outside.
+
+In goes a log; out comes a running `prozess dev` (with the bench's own node kind), a model beside it, and what the system
+says of its processor time and memory.
+"""
+
+import contextlib
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+
+KEY = "demo-key:demo-secret"
+CHAT = "/workflow/v1/chat/completions"
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_READY_S = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process of ours, by its id."""
+
+    pid: int
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time so far, of it and of its children."""
+        return sum(_cpu(pid) for pid in self._family())
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes."""
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in self._family())
+
+    def _family(self) -> list[int]:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return [self.pid, *(map(int, children.read_text().split()) if children.exists() else ())]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`prozess dev` at a port, with HTTP at hand."""
+
+    port: int
+    running: Running
+    http: httpx.AsyncClient
+
+    async def deploy(self, document: dict[str, Any]) -> str:
+        """Draft, publish and bind a flow; its id."""
+        added = await self._call("/workflow/v1/protocol/add", {"name": "bench", "app_id": "demo", "status": 0, "data": document})
+        flow: str = added["data"]["flow_id"]
+        await self._call("/workflow/v1/publish", {"flow_id": flow, "release_status": 1, "plat": 1})
+        await self._call("/workflow/v1/auth", {"flow_id": flow, "app_id": "demo"})
+        return flow
+
+    async def _call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = (await self.http.post(path, json=body)).json()
+        if answer["code"]:
+            raise RuntimeError(f"{path}: {answer['message']}")
+        return answer
+
+
+def _cpu(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / _TICK
+
+
+def many_files() -> int:
+    """As many open files as this user may have, for us and what we start; how many that is."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextlib.contextmanager
+def process(module: str, *arguments: str) -> Generator[Running]:
+    """A module of this environment as a process of its own, stopped at the end."""
+    started = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.DEVNULL)
+    try:
+        yield Running(started.pid)
+    finally:
+        started.terminate()
+        try:
+            started.wait(40)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+
+
+@contextlib.asynccontextmanager
+async def service(data: Path, kafka: str) -> AsyncGenerator[Service]:
+    """The service, ready."""
+    port = free_port()
+    options = ["dev", "--port", str(port), "--data", str(data), *(["--kafka", kafka] if kafka else [])]
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with process("infra.bench.server", *options) as running:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as http:
+            end = time.monotonic() + _READY_S
+            while time.monotonic() < end:
+                with contextlib.suppress(httpx.TransportError):
+                    if (await http.get("/v1/runs")).status_code == httpx.codes.OK:
+                        break
+                await anyio.sleep(0.1)
+            else:
+                raise RuntimeError(f"the service was not ready within {_READY_S} s")
+            yield Service(port, running, http)
