@@ -1,12 +1,10 @@
 """One chunk of a streamed answer, read with care: providers send all kinds of things in the OpenAI shape.
 
-In comes what the client library made of a `data:` line, unchecked; out go tokens and notes. Ignored on purpose: roles,
+In comes the JSON of a `data:` line, unchecked; out go tokens and notes. Ignored on purpose: roles,
 log probabilities, other choices than the first, keep-alive comments.
 """
 
 from collections.abc import Iterator
-
-from openai.types.chat import ChatCompletionChunk
 
 from events.run import Usage
 from services.kit.models.port import Fragment, ModelFailed, Noted, Part, Token
@@ -22,7 +20,7 @@ class Objected(Exception):
 
 def parts_of(chunk: object) -> Iterator[Part]:
     """Tokens and notes of one chunk. Raises `Objected`, or `ModelFailed` for what cannot be understood."""
-    if not isinstance(chunk, ChatCompletionChunk):
+    if not _is_object(chunk):
         raise ModelFailed("the model sent something that is not a chunk of an answer", kind="protocol", temporary=True)
     if _get(chunk, "code") not in (None, 0, "0", ""):
         raise Objected({"code": _get(chunk, "code"), "message": _get(chunk, "message")})
@@ -77,8 +75,10 @@ def _text(value: object) -> str:
     return value[:200] if isinstance(value, str) else ""
 
 
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
 def _get(value: object, name: str) -> object:
-    """A field of a model of the library, or of a plain mapping where it left one."""
-    if isinstance(value, dict):
-        return value.get(name)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] (the library does not check)
-    return getattr(value, name, None)
+    """A field of an object; None where there is no object."""
+    return value.get(name) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] (nobody has checked)

@@ -87,17 +87,18 @@ class OpenAICall:
                         stopped, deadline = True, clock.time() + min(_AFTER_STOP_S, quiet_s)
 
     async def _send(self) -> "openai.AsyncStream[Any]":
-        """The body goes as it is: what the library would do to messages costs time and changes nothing."""
+        """The body goes as it is, and chunks come as plain JSON: models of both cost half of a token's time and check nothing."""
         key = self._question.key
-        headers: dict[str, str | openai.Omit] = {"Accept-Encoding": "identity", "Authorization": f"Bearer {key}" if key else openai.omit}
+        headers: dict[str, Any] = {"Accept-Encoding": "identity", "Authorization": f"Bearer {key}" if key else openai.omit}
         if not self._own:
             headers |= {"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit}
-        return await self._client.chat.completions.create(
-            model=self._question.model,
-            messages=[],
+        return await self._client.post(
+            "/chat/completions",
+            cast_to=object,
+            body=self.body,
+            options={"headers": headers},
             stream=True,
-            extra_body=self.body,
-            extra_headers=headers,
+            stream_cls=openai.AsyncStream[Any],
         )
 
 

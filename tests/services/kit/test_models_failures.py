@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from openai.types.chat import ChatCompletionChunk
 
 from services.kit.models.chunks import Objected, parts_of
 from services.kit.models.endpoint import endpoint_of
@@ -14,8 +13,8 @@ ENDPOINT = endpoint_of("http://h/v1")
 QUESTION = Question(url="", model="m", messages=(("user", "short"),), key="tiny")
 
 
-def chunk(**fields: Any) -> ChatCompletionChunk:
-    return ChatCompletionChunk.construct(**fields)
+def chunk(**fields: Any) -> dict[str, Any]:
+    return fields
 
 
 def tokens(**fields: Any) -> list[Token]:
