@@ -8,6 +8,7 @@ UV := $(BIN)/uv
 COMPILE := $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --quiet
 ARGS ?=
+PEERS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check fix kafka bench schemas migration ci lock
@@ -38,8 +39,8 @@ fix: setup ## format, and mend what the linter can mend
 kafka: setup ## a real Apache Kafka in the foreground, at 127.0.0.1:9092
 	@$(BIN)/python -m infra.kafka.broker $(ARGS)
 
-bench: setup ## the figures, on both logs, beside a raw baseline
-	@$(BIN)/python -m infra.bench $(ARGS)
+bench: setup ## the figures, on both logs, beside a raw baseline (PEERS=dbos,restate for others; ARGS="--write" keeps them)
+	@PEERS="$(PEERS)" $(BIN)/python -m infra.bench $(ARGS)
 
 schemas: setup ## write events/schemas/ anew from the classes, and show the difference
 	@$(BIN)/python -m infra.schemas $(ARGS)

@@ -144,21 +144,22 @@ async def _probe(service: Service, flow: str, ages: list[float]) -> None:
     """Runs of effect steps one after another: how long after a run's answer do the rows show its end?"""
     call = asked_for(flow, stream=False)
     position = 0
-    async with caller(service.port, KEY) as one:
-        while True:
+    while True:
+        async with caller(service.port, KEY) as one:
             run = (await call(one)).run
-            began = time.perf_counter()
-            said: dict[str, Any] = {}
-            while said.get("status") != "completed" and time.perf_counter() < began + _PATIENCE_S:
-                with contextlib.suppress(httpx.TimeoutException):
-                    said = (await service.http.get(f"/v1/runs/{run}", params={"min_position": position} if position else {})).json()
-            position = position or said.get("position", 0)
-            ages.append(time.perf_counter() - began)
-            await asyncio.sleep(0.02)
+        began = time.perf_counter()
+        said: dict[str, Any] = {}
+        while said.get("status") != "completed" and time.perf_counter() < began + _PATIENCE_S:
+            with contextlib.suppress(httpx.TimeoutException):
+                said = (await service.http.get(f"/v1/runs/{run}", params={"min_position": position} if position else {})).json()
+        position = position or said.get("position", 0)
+        ages.append(time.perf_counter() - began)
+        await asyncio.sleep(0.02)
 
 
 def _rate(streams: list[Timed]) -> float:
-    return sum((one.tokens - 1) / (one.whole - one.first) for one in streams)
+    """Tokens a second of all streams together, from the first request to the last token."""
+    return sum(one.tokens for one in streams) / max(one.whole for one in streams)
 
 
 def _own_cpu() -> float:
