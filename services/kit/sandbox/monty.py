@@ -5,8 +5,13 @@ is cancelled or too late has the worker killed, and the pool makes a new one. Wh
 code runs into it.
 """
 
+import asyncio
+import contextlib
+import os
+import signal
+import threading
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pydantic_monty as monty
@@ -36,57 +41,111 @@ _TELL = (
 )
 
 
+class _Turn:
+    """One code's time in its worker, so that whoever stops waiting can end that worker and no other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._worker: int | None = None
+        self._stopped = False
+
+    def begin(self, worker: int | None) -> None:
+        """The worker is this code's. Raises `CodeFailed` where nobody waits any more."""
+        with self._lock:
+            if self._stopped:
+                raise CodeFailed("timeout", "the code was stopped before it began")
+            self._worker = worker
+
+    def end(self) -> None:
+        """The worker is somebody else's from now on."""
+        with self._lock:
+            self._worker = None
+
+    def stop(self) -> None:
+        """Kill the worker, or do not begin."""
+        with self._lock:
+            self._stopped = True
+            if self._worker is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._worker, signal.SIGKILL)
+
+
 class InMonty:
-    """The pool of workers; they are started when the first code comes."""
+    """The pool of workers, started when the first code comes, and a thread for each that waits for it.
+
+    Threads of our own, since those of the library's asynchronous pool may outlive the interpreter and abort it (Python 3.11).
+    """
 
     def __init__(self, processes: int, memory_mb: int) -> None:
         self._processes = processes
         self._memory = memory_mb * _MIB
-        self._pool: monty.AsyncMonty | None = None
-        self._stack = AsyncExitStack()
+        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="code")
+        self._stack = contextlib.ExitStack()
+        self._pool: monty.Monty | None = None
+        self._turns: set[_Turn] = set()
 
     async def open(self) -> None:
         """Nothing is needed before the first code."""
 
     async def close(self) -> None:
         """End all workers."""
-        await self._stack.aclose()
+        for turn in self._turns:
+            turn.stop()
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._stack.close)
         self._pool = None
 
     async def run(self, code: Code, given: Mapping[str, JsonValue]) -> str:
         """Define the module, call `main`, and take its result as JSON text. Raises `CodeFailed`."""
-        pool = await self._opened()
+        if self._pool is None:
+            self._pool = self._stack.enter_context(
+                monty.Monty(min_processes=0, max_processes=self._processes, max_checkouts_per_worker=1_000)
+            )
+        turn = _Turn()
+        self._turns.add(turn)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self._work, self._pool, code, given, turn)
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            return await asyncio.shield(work)
+        finally:
+            self._turns.discard(turn)
+            if not work.done():
+                turn.stop()
+
+    def _work(self, pool: monty.Monty, code: Code, given: Mapping[str, JsonValue], turn: _Turn) -> str:
         limits: monty.ResourceLimits = {
             "max_feed_duration_secs": code.seconds,
             "max_memory": self._memory,
             "max_recursion_depth": _RECURSION,
             "max_total_sleep_secs": code.seconds,
         }
-        async with pool.checkout(limits=limits) as session:
-            printed = monty.CollectString(_PRINTED)
+        with pool.checkout(limits=limits) as session:
+            turn.begin(session.worker_pid)
             try:
-                await session.feed_run(code.source, print_callback=printed)
-                await session.feed_run(_CALL, inputs={"_prozess_given": dict(given)}, print_callback=printed)
-            except monty.MontyError as error:
-                raise _failure(code, error) from None
-            try:
-                text: Any = await session.feed_run(_TELL)
-            except monty.MontyError as error:
-                if _is_late(error):
-                    raise CodeFailed("timeout", f"the code was stopped after {code.seconds:g} s") from None
-                raise CodeFailed("result", f"main must return what JSON can hold ({type_of(error)})") from None
-        if not isinstance(text, str):
-            raise CodeFailed("result", f"the result of main is longer than {MAX_RESULT} characters")
-        return text
-
-    async def _opened(self) -> monty.AsyncMonty:
-        if self._pool is None:
-            self._pool = monty.AsyncMonty(min_processes=0, max_processes=self._processes, max_checkouts_per_worker=1_000)
-            await self._stack.enter_async_context(self._pool)
-        return self._pool
+                return _fed(session, code, given)
+            finally:
+                turn.end()
 
 
-def type_of(error: monty.MontyError) -> str:
+def _fed(session: monty.MontySession, code: Code, given: Mapping[str, JsonValue]) -> str:
+    printed = monty.CollectString(_PRINTED)
+    try:
+        session.feed_run(code.source, print_callback=printed)
+        session.feed_run(_CALL, inputs={"_prozess_given": dict(given)}, print_callback=printed)
+    except monty.MontyError as error:
+        raise _failure(code, error) from None
+    try:
+        text: Any = session.feed_run(_TELL)
+    except monty.MontyError as error:
+        if _is_late(error):
+            raise CodeFailed("timeout", f"the code was stopped after {code.seconds:g} s") from None
+        raise CodeFailed("result", f"main must return what JSON can hold ({_type_of(error)})") from None
+    if not isinstance(text, str):
+        raise CodeFailed("result", f"the result of main is longer than {MAX_RESULT} characters")
+    return text
+
+
+def _type_of(error: monty.MontyError) -> str:
     """The name of the error inside the sandbox."""
     return str(error).partition(":")[0] if isinstance(error, monty.MontyRuntimeError) else "the sandbox ended"
 
