@@ -11,37 +11,69 @@ from datetime import UTC, datetime
 from typing import Any
 
 from events.flow import Document
+from projections import flows
 from projections.flows import Flow
 from services.api.problems import Refusal
 from services.core.codes import Code
 from services.core.definition import digest, replace_secrets, secrets_in
-from services.core.graph import compile_
 from services.core.problems import Problem
+from services.core.validation import Report, examine
+from services.kit.database import Database
 from services.kit.errors import SecretMissing
 from services.kit.secrets import Secrets, is_reference
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A document as it may be written, and its name."""
+    """A document as it may be written, and its name; `report` is what is wrong with it, `shape` the code of wrong shapes."""
 
     definition: str
     document: Document
+    report: Report
+    shape: int
+
+    @property
+    def told(self) -> dict[str, list[Any]]:
+        """What an answer says of it; nothing where nothing is wrong."""
+        problems = [{"code": _code(problem, self.shape), "message": problem.message} for problem in self.report.problems]
+        said: dict[str, list[Any]] = {"problems": problems, "warnings": [*self.report.warnings]}
+        return {name: found for name, found in said.items() if found}
 
 
-async def checked(document: Document, code: int) -> None:
-    """Refuse what cannot be run: 4.12's codes, with `code` for wrong shapes. Raises `Refusal`."""
-    try:
-        await asyncio.to_thread(compile_, document)
-    except Problem as problem:
-        raise Refusal(code if problem.code == Code.PROTOCOL_VALIDATION_ERROR else problem.code, problem.message) from None
+async def checked(document: Document, code: int) -> tuple[str, ...]:
+    """Refuse what cannot be run: 4.12's codes, with `code` for wrong shapes, a line for each problem. Raises `Refusal`.
+
+    What can run and looks like a mistake is answered.
+    """
+    report = await asyncio.to_thread(examine, document)
+    if report.problems:
+        raise _refusal(report, code)
+    return report.warnings
 
 
-async def stored(secrets: Secrets, app: str, document: Document, code: int) -> Stored:
-    """Check, then exchange keys for references of this app. Raises `Refusal`."""
-    await checked(document, code)
+async def stored(secrets: Secrets, app: str, document: Document, code: int, *, keep_invalid: bool = False) -> Stored:
+    """Check, then exchange keys for references of this app. Raises `Refusal`, unless an invalid one is to be kept."""
+    report = await asyncio.to_thread(examine, document)
+    if report.problems and not keep_invalid:
+        raise _refusal(report, code)
     clean = await without_keys(secrets, app, document, code)
-    return Stored(digest(clean), clean)
+    return Stored(digest(clean), clean, report, code)
+
+
+def _refusal(report: Report, shape: int) -> Refusal:
+    return Refusal(_code(report.problems[0], shape), "\n".join(problem.message for problem in report.problems))
+
+
+def _code(problem: Problem, shape: int) -> int:
+    return shape if problem.code == Code.PROTOCOL_VALIDATION_ERROR else problem.code
+
+
+async def releasable(database: Database, definition: str | None, code: int) -> None:
+    """Refuse to release a draft that was kept although it cannot run. Raises `Refusal`."""
+    if definition is not None:
+        async with database.connect() as connection:
+            document = await flows.definition(connection, definition)
+        await checked(document or {}, code)
 
 
 async def without_keys(secrets: Secrets, app: str, document: Document, code: int, *, everywhere: bool = False) -> Document:

@@ -89,7 +89,7 @@ def compile_(document: object) -> Graph:
     owners = owners_of(start, nodes, edges)
     check_reach(nodes, edges, owners)
     for node in nodes.values():
-        _check_references(node, nodes)
+        check_references(node, nodes)
     live = [edge for edge in edges if edge.source in owners]
     order = order_of(owners, live)
     chains = {one: tuple(_chain(one, owners)) for one in owners}
@@ -102,7 +102,8 @@ def _chain(node: str, owners: Mapping[str, str]) -> Iterator[str]:
         yield node
 
 
-def _check_references(node: Node, nodes: Mapping[str, Node]) -> None:
+def check_references(node: Node, nodes: Mapping[str, Node]) -> None:
+    """What a node takes from others exists there. Raises 22101."""
     for one in node.inputs:
         source = one.source
         if not source.node and not source.name:

@@ -57,6 +57,12 @@ def parse(template: str, names: Collection[str]) -> tuple[Unit, ...]:
     return tuple(units)
 
 
+def unfilled(template: str, names: Collection[str]) -> list[str]:
+    """The names that placeholders of the template mean and that are none of `names`, each once, in order."""
+    heads = (_STEP.findall(found[1])[0][0] for found in _PLACEHOLDER.finditer(template))
+    return [head for head in dict.fromkeys(heads) if head not in names]
+
+
 def render(units: tuple[Unit, ...], value: Callable[[str], JsonValue]) -> str:
     """The whole text, with `value(name)` for every placeholder. Raises what `shown` and `joined` raise."""
     return joined(unit.text if isinstance(unit, Constant) else shown(unit, value(unit.name)) for unit in units)

@@ -19,7 +19,7 @@ from projections import apps, flows
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi, TheCaller
 from services.api.compact import record
 from services.api.envelopes import success
-from services.api.flow_documents import checked, row_text, stored, tool_of
+from services.api.flow_documents import checked, releasable, row_text, stored, tool_of
 from services.api.identity import Caller
 from services.api.problems import Refusal, sid
 from services.api.starting import NO_START, flow_id, may_edit
@@ -37,6 +37,7 @@ class NewFlow(BaseModel):
     app_id: str = Field(description="The app that owns the flow.")
     status: int = 0
     data: dict[str, JsonValue] | None = Field(None, description="The flow document (4.1); absent: an empty draft.")
+    keep_invalid: bool = Field(False, description="Keep a draft that cannot run, and say what is wrong with it.")
 
 
 class WantedFlow(BaseModel):
@@ -53,6 +54,7 @@ class ChangedFlow(BaseModel):
     app_id: str | None = None
     status: int | None = None
     data: dict[str, JsonValue] | None = None
+    keep_invalid: bool = False
 
 
 class RemovedFlow(BaseModel):
@@ -68,7 +70,8 @@ async def add(body: NewFlow, api: TheApi, caller: KnownCaller) -> Response:
     if body.status not in {0, 1}:
         raise Refusal(_CREATE, "status: expected 0 or 1")
     owner = await _owner(api, caller, body.app_id)
-    document = await stored(api.world.secrets, owner.app, body.data, _CREATE) if body.data else None
+    keep = body.keep_invalid and not body.status
+    document = await stored(api.world.secrets, owner.app, body.data, _CREATE, keep_invalid=keep) if body.data else None
     flow = api.world.minter.mint(random.randrange(SLOTS))  # noqa: S311 (spreading, not a secret)
     command = DraftFlow(
         flow=flow,
@@ -81,7 +84,7 @@ async def add(body: NewFlow, api: TheApi, caller: KnownCaller) -> Response:
         document=document and document.document,
     )
     await api.commander.change(command, stream=flow_stream(flow), slot=slot_of_id(flow), app=caller.app, actor=caller.app)
-    return success({"flow_id": flow})
+    return success({"flow_id": flow, **(document.told if document else {})})
 
 
 @router.post("/protocol/get")
@@ -106,7 +109,10 @@ async def update(flow: str, body: ChangedFlow, api: TheApi, caller: KnownCaller)
     async with api.world.database.connect() as connection:
         row = _editable(caller, await _found(connection, wanted))
     owner = (await _owner(api, caller, body.app_id)).app if body.app_id and body.app_id != row.app else row.app
-    document = await stored(api.world.secrets, owner, body.data, _UPDATE) if body.data else None
+    keep = body.keep_invalid and not body.status
+    document = await stored(api.world.secrets, owner, body.data, _UPDATE, keep_invalid=keep) if body.data else None
+    if body.status and document is None:
+        await releasable(api.world.database, row.definition, _UPDATE)
     command = ReviseFlow(
         flow=wanted,
         name=body.name or None,
@@ -118,7 +124,7 @@ async def update(flow: str, body: ChangedFlow, api: TheApi, caller: KnownCaller)
     )
     if command != ReviseFlow(flow=wanted):
         await api.commander.change(command, stream=flow_stream(wanted), slot=slot_of_id(wanted), app=caller.app, actor=caller.app)
-    return success()
+    return success(document.told if document else None)
 
 
 @router.post("/protocol/delete")

@@ -14,7 +14,7 @@ from events.topics import flow_stream, slot_of_id
 from projections import apps, flows
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
 from services.api.envelopes import success
-from services.api.flow_documents import stored
+from services.api.flow_documents import releasable, stored
 from services.api.identity import Caller
 from services.api.problems import Refusal
 from services.api.starting import NO_START, flow_id
@@ -89,6 +89,8 @@ async def publish(body: Publication, api: TheApi, caller: KnownCaller) -> Respon
         raise Refusal(_PUBLISH, "Error details: the flow has no content yet")
     given: dict[str, Any] | None = None if body.data is None else body.data.model_dump(exclude_unset=True)
     document = await stored(api.world.secrets, flow.app, given, _PUBLISH) if given else None
+    if document is None and body.release_status != 3:
+        await releasable(api.world.database, flow.definition, _PUBLISH)
     command = PublishFlow(
         flow=wanted,
         operation=body.release_status,

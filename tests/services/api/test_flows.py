@@ -222,3 +222,44 @@ async def test_a_success_without_data_has_no_data(house: House):
     said = (await house.http.post(f"{W}/protocol/update/{flow}", json={"name": "x"})).json()
     assert set(said) == {"code", "message", "sid"}
     assert said["message"] == "success"
+
+
+def twice_wrong() -> dict[str, Any]:
+    document = standard()
+    for node in document["data"]["nodes"][1:-1]:
+        node["data"]["nodeParam"] = {"mode": 7, "template": 5}
+    return document
+
+
+async def test_an_invalid_draft_is_refused_with_every_problem_and_nothing_is_stored(house: House):
+    flow = await house.add(standard())
+    before = await definition(house, flow)
+    answer = (await house.http.post(f"{W}/protocol/update/{flow}", json={"data": twice_wrong()})).json()
+    assert (answer["code"], "data" in answer) == (20104, False)
+    assert len(answer["message"].splitlines()) == len(twice_wrong()["data"]["nodes"]) - 2
+    assert await definition(house, flow) == before
+
+
+async def test_an_invalid_draft_is_kept_on_request_says_what_is_wrong_and_cannot_be_released(house: House):
+    answered = await house.good(
+        f"{W}/protocol/add", {"name": "n", "app_id": "demo", "status": 0, "data": twice_wrong(), "keep_invalid": True}
+    )
+    flow, first = answered["flow_id"], answered["problems"][0]
+    assert (first["code"], first["message"].count("nodeParam") > 0) == (20102, True)
+    assert (await row(house, flow))["data"] == twice_wrong()
+    async with house.chat(flow, debug=True) as answer:
+        refused = json.loads(await answer.aread())
+    assert (refused["code"], refused["message"]) == (20100, first["message"])
+    assert await code(house, f"/protocol/update/{flow}", {"status": 1, "app_id": "demo"}) == 20104
+    assert await code(house, "/publish", {"flow_id": flow, "release_status": 1, "plat": 1}) == 20206
+    both = {"name": "n", "app_id": "demo", "status": 1, "data": twice_wrong(), "keep_invalid": True}
+    assert await code(house, "/protocol/add", both) == 20102
+
+
+async def test_what_looks_like_a_mistake_is_answered_beside_the_success(house: House):
+    document = standard()
+    document["data"]["nodes"][1]["data"]["nodeParam"]["prompt"] = "{{nope}}"
+    answered = await house.good(f"{W}/protocol/add", {"name": "n", "app_id": "demo", "status": 0, "data": document})
+    assert ["nope" in warning for warning in answered["warnings"]] == [True]
+    updated = await house.good(f"{W}/protocol/update/{answered['flow_id']}", {"data": document})
+    assert updated == {"warnings": answered["warnings"]}
