@@ -19,10 +19,10 @@ Meter = Callable[[int, int], None]
 """Called with what is done and what there is in all."""
 
 
-def console() -> Console:
-    """Standard output; text is never folded, and never taken for markup by accident."""
-    terminal = Console(highlight=False, soft_wrap=True)
-    return terminal if terminal.is_terminal else Console(highlight=False, soft_wrap=True, width=_ENDLESS)
+def console(*, to_stderr: bool = False) -> Console:
+    """Standard output, or standard error; text is never folded, and never taken for markup by accident."""
+    terminal = Console(highlight=False, soft_wrap=True, markup=False, stderr=to_stderr)
+    return terminal if terminal.is_terminal else Console(highlight=False, soft_wrap=True, markup=False, stderr=to_stderr, width=_ENDLESS)
 
 
 def table(*columns: str, header: bool = True) -> Table:
