@@ -6,6 +6,7 @@ the long version: 400 runs, and a processor that is paused for 30 s.
 """
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,7 @@ from infra.bench.reader import Reader
 from services.dev import demo
 from services.kit.ids import new_id
 from tests.support import postgres
+from tests.support.asking import then_a_model
 from tests.support.fleets import TWO_OF_EACH, Record, answering, attempts, clients, events_of, found, on_kafka, published, said, settings_of
 from tests.support.model_server import ModelServer, model
 
@@ -133,6 +135,41 @@ async def test_the_projector_of_the_partition_is_killed_and_the_other_one_tells_
     assert attempts(events) == [1]
     messages = (await client.get(f"/v1/chats/{key}/messages")).json()["messages"]
     assert [(one["role"], one["content"]) for one in messages] == [("user", "go"), ("assistant", TEXT)]
+
+
+async def test_a_question_outlives_all_programs_and_of_two_answers_through_two_apis_one_is_taken(
+    client: httpx.AsyncClient, fleet: Fleet, model_server: ModelServer
+) -> None:
+    key = new_id()
+    name = model("say", text="Fine, tea.", hold=1, key=key)
+    account = {"model": name, "domain": name, "url": model_server.url, "apiKey": "any"}
+    flow = await published(client, then_a_model(account, timeout=60))
+    body = {"flow_id": flow, "uid": "u-1", "chat_id": key, "parameters": {"AGENT_USER_INPUT": "go"}}
+    asked = (await client.post("/workflow/v1/chat/completions", json=body)).text
+    assert '"finish_reason":"interrupt"' in asked
+    for program in TWO_OF_EACH:
+        await asyncio.to_thread(fleet.kill, program)
+    fleet.start(*TWO_OF_EACH)
+    await asyncio.to_thread(fleet.wait_ready)
+    async with clients(fleet.url("api-1")) as one, clients(fleet.url("api-2")) as other:
+        (pending,) = (await other.get(f"/v1/chats/{key}/pending")).json()["pending"]
+        run = pending["event_id"]
+
+        async def answer(through: httpx.AsyncClient, said: str) -> str:
+            return (await through.post("/workflow/v1/resume", json={"event_id": run, "content": said})).text
+
+        racing = {asyncio.create_task(answer(through, f"tea {number}")) for number, through in enumerate((one, other))}
+        (loser,), (winner,) = await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
+        assert '"code":23901' in loser.result()
+        model_server.release(key, 2)
+        frames = [json.loads(line[6:]) for line in (await winner).splitlines() if line]
+        assert "".join(frame["choices"][0]["delta"]["content"] for frame in frames) == "Fine, tea."
+        assert (frames[0]["workflow_step"]["seq"], frames[-1]["choices"][0]["finish_reason"]) == (1, "stop")
+        again = await one.get(f"/workflow/v1/chat/completions/{run}", headers={"Last-Event-ID": "1.0"})
+        assert again.text == asked
+        assert '"code":23900' in await answer(other, "too late")
+        events = await events_of(one, run)
+    assert [event["type"] for event in events if event["type"].startswith("question.")] == ["question.asked", "question.answered"]
 
 
 async def test_processors_are_restarted_one_after_the_other_under_streams_that_only_pause(

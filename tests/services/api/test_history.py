@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from tests.services.api.asking import question
 from tests.services.api.conftest import House
 from tests.services.api.test_chat import content, frames
 from tests.services.api.test_questions import answered
+from tests.support.asking import question
 from tests.support.flows import at, end, flow, llm, start
 from tests.support.model_server import ModelServer, model
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from events.topics import EVENTS, run_stream
-from tests.services.api.asking import direct, optional, then_a_model
 from tests.services.api.conftest import House, W, bearer
 from tests.services.api.test_chat import content, frames
+from tests.support.asking import direct, optional, then_a_model
 from tests.support.model_server import ModelServer, model
 
 
