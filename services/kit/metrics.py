@@ -19,6 +19,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._http()
         self._runs()
+        self._questions()
         self._owner()
         self._effects()
         self._projector()
@@ -44,6 +45,13 @@ class Metrics:
         self.first_token_seconds = self._histogram(
             "prozess_first_token_seconds", "From the request to the first text shown.", _WAITS, "surface"
         )
+
+    def _questions(self) -> None:
+        """Questions to people. `event_type` is resume, ignore, abort or other."""
+        self.questions_asked = self._counter("prozess_questions_asked", "Questions put to people.")
+        self.questions_answered = self._counter("prozess_questions_answered", "Questions answered.", "event_type")
+        self.questions_expired = self._counter("prozess_questions_expired", "Questions that nobody answered in time.")
+        self.questions_open = self._gauge("prozess_questions_open", "Questions that wait for an answer.", "partition")
 
     def _owner(self) -> None:
         """Partitions and their owners."""

@@ -26,6 +26,7 @@ from services.core.run_state import Active, Errand
 from services.core.turn import Limits
 from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.world import World
+from services.processor.asked import Asked
 from services.processor.commands import Commands
 from services.processor.deciding import Deciding, Move, Step
 from services.processor.definitions import Definitions
@@ -102,6 +103,7 @@ class Owner:
         self._state: PartitionState = ownership.state
         self._commands = commands
         self._graphs = Graphs(tools.definitions)
+        self._asked = Asked(world.metrics, ownership.partition, self._state.runs)
         self._recalling = Recalling(world, ownership.partition, ownership.state.chats)
         settings = world.settings
         self._limits = Limits(
@@ -140,6 +142,7 @@ class Owner:
 
     async def close(self) -> None:
         """Stop all effects, then give the producer up."""
+        self._asked.close()
         for task in self._waking:
             task.cancel()
         try:
@@ -281,6 +284,7 @@ class Owner:
         elif graph is not None:
             self._timers.set(run, due_at(state, graph, self._limits))
         if step.envelopes:
+            self._asked.note(run, step.envelopes)
             begun = step.begun
             self._pipeline.put(step.envelopes, partial(self._acknowledged, run, begun, ack) if begun or ack else None)
 

@@ -137,7 +137,7 @@ async def test_the_projector_of_the_partition_is_killed_and_the_other_one_tells_
     assert [(one["role"], one["content"]) for one in messages] == [("user", "go"), ("assistant", TEXT)]
 
 
-async def test_a_question_outlives_all_programs_and_of_two_answers_through_two_apis_one_is_taken(
+async def test_a_question_outlives_owners_and_apis_and_of_two_answers_through_two_apis_one_is_taken(
     client: httpx.AsyncClient, fleet: Fleet, model_server: ModelServer
 ) -> None:
     key = new_id()
@@ -147,9 +147,10 @@ async def test_a_question_outlives_all_programs_and_of_two_answers_through_two_a
     body = {"flow_id": flow, "uid": "u-1", "chat_id": key, "parameters": {"AGENT_USER_INPUT": "go"}}
     asked = (await client.post("/workflow/v1/chat/completions", json=body)).text
     assert '"finish_reason":"interrupt"' in asked
-    for program in TWO_OF_EACH:
+    gone = [*fleet.of("processor"), *fleet.of("api")]
+    for program in gone:
         await asyncio.to_thread(fleet.kill, program)
-    fleet.start(*TWO_OF_EACH)
+    fleet.start(*gone)
     await asyncio.to_thread(fleet.wait_ready)
     async with clients(fleet.url("api-1")) as one, clients(fleet.url("api-2")) as other:
         (pending,) = (await other.get(f"/v1/chats/{key}/pending")).json()["pending"]
