@@ -24,6 +24,7 @@ from services.core.questions import ends_at
 from services.core.run import Due, GoOn, TakenOver, Told, due_at, request
 from services.core.run_state import Active, Errand
 from services.core.turn import Limits
+from services.kit import tokens
 from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.world import World
 from services.processor.asked import Asked
@@ -111,6 +112,7 @@ class Owner:
             quiet_ms=int(settings.node_limit_s * 1000),
             question_ms=int(settings.question_limit_s * 1000),
             steps=settings.run_step_limit,
+            tokens=tokens.count,
         )
         self._deciding = Deciding(ownership.claim, ownership.state, self._limits)
         self._inbox: asyncio.Queue[_Input] = asyncio.Queue(INBOX)
