@@ -4,6 +4,7 @@ In come a model's name and a text; out goes a number, or None for models whose t
 for those. The tables take a second and some memory, so they are read when the first model needs them.
 """
 
+import warnings
 from functools import lru_cache
 from typing import Protocol, cast
 
@@ -49,4 +50,6 @@ def load(model: str) -> None:
 def _encoding(tables: str) -> _Encoding:
     import bpe_openai
 
-    return cast("_Encoding", bpe_openai.get_encoding(tables))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # how it reads its own files is not ours to mend
+        return cast("_Encoding", bpe_openai.get_encoding(tables))

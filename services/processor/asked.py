@@ -1,23 +1,24 @@
 """Counts of the questions of one partition: asked, answered, expired, and those that are open now."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from events.acceptance import ENDS_A_RUN
 from events.envelope import Envelope
 from events.question import QuestionAnswered, QuestionAsked, QuestionExpired
-from services.core.run_state import Active
 from services.kit.metrics import Metrics
+from services.processor.runs import Runs
 
 _CLOSES = ENDS_A_RUN | {QuestionAnswered.type, QuestionExpired.type}
 
 
 class Asked:
-    """One ownership's. `close` it, so that the next owner's count is the only one."""
+    """One ownership's, with the runs that rest, which wait for people. `close` it, so that the next owner's count is the only one."""
 
-    def __init__(self, metrics: Metrics, partition: int, runs: Mapping[str, Active]) -> None:
+    def __init__(self, metrics: Metrics, partition: int, runs: Runs) -> None:
         self._metrics = metrics
         self._gauge = metrics.questions_open.labels(str(partition))
-        self._open = {run for run, state in runs.items() if state.question is not None}
+        self._open = {run for run, state in runs.awake.items() if state.question is not None}
+        self._open |= {stream.removeprefix("run-") for stream, *_, rests in runs.rows.rows() if rests and stream.startswith("run-")}
         self._gauge.set(len(self._open))
 
     def note(self, run: str, envelopes: Iterable[Envelope]) -> None:
