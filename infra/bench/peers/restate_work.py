@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _process(*command: str, **environment: str) -> Iterator[None]:
+def _process(*command: str, **environment: str) -> Generator[None]:
     started = subprocess.Popen(
         command, cwd=Path(__file__).parent, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -160,7 +160,7 @@ class Frames:
         if data.reason != "arrived":
             return []
         self._nodes[data.node, data.path] = _NodeRun(data.kind, data.alias, time, data.shown_inputs)
-        if data.kind in OUTPUT_KINDS:
+        if data.kind in OUTPUT_KINDS or self.mode == "open":
             return []
         return self._frame(time, self._node(data.node, data.path))
 
@@ -181,7 +181,7 @@ class Frames:
         self._progress = data.progress
         run = self._run(data.node, data.path)
         run.completed, run.ended = data, time
-        if run.kind in OUTPUT_KINDS:
+        if run.kind in OUTPUT_KINDS or self.mode == "open":  # which shows nothing of other nodes
             return []
         return self._frame(time, self._ended(data.node, run), index=False)
 
@@ -197,10 +197,12 @@ class Frames:
         return self._frame(time, node, code=data.problem.code, message=data.problem.message, index=False)
 
     def _process(self, piece: Shown, time: int) -> list[Frame]:
+        content, reasoning = (piece.text, "") if piece.stage == "content" else ("", piece.text)
+        if self.mode == "open":  # which names no node
+            return self._frame(time, None, content=content, reasoning=reasoning, shown=True)
         run = self._run(piece.node, piece.path)
         more: Frame = {"ext": {"answer_mode": 1}} if run.kind == "node-end" else {}
         node = self._named(piece.node, run.alias, executed_time=_seconds(run.started, time), **more)
-        content, reasoning = (piece.text, "") if piece.stage == "content" else ("", piece.text)
         return self._frame(time, node, content=content, reasoning=reasoning, shown=True)
 
     def _end(self, time: int, node: Frame | None, *, code: int = 0, message: str = "Success", usage: Frame) -> list[Frame]:
