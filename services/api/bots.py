@@ -1,16 +1,20 @@
-"""What a bot's configuration means: which model is asked and how, and which plugins it would need (astron.md 2.4).
+"""What a bot's configuration means: which model is asked and how, and what it may use (astron.md 2.4).
 
-In comes the configuration as the app wrote it; out go the stored form, the form that is shown (defaults filled in), the
-model of a chat, and the first plugin that is not there. A bot without plugins is a plain chat with the answer's instruction.
+In comes the configuration as the app wrote it; out go the stored form, the form that is shown (defaults filled in), and the
+model of a chat. A bot without plugins is a plain chat with the answer's instruction, one with plugins an agent.
 """
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.api.agent_requests import CustomChat, Sampling
-from services.api.model_chat import Model
+from services.api.model_chat import Agent, Model
+
+TURNS = 30
+_TEXT, _CALLS = 1, 2
 
 
 class _Open(BaseModel):
@@ -100,37 +104,43 @@ def shown(configuration: dict[str, Any]) -> dict[str, JsonValue]:
 
 def model_of_bot(configuration: dict[str, Any], sampling: Sampling) -> Model:
     """What a chat with the bot asks. Options of the request win over those that the configuration names."""
-    models = Configuration.model_validate(configuration).models
+    bot = Configuration.model_validate(configuration)
+    models = bot.models
     own = models.plan.parameter.model_dump(exclude_unset=True, include={"max_tokens", "temperature", "top_k"})
-    return _model(models.plan.domain, models.plan.api, models.plan.sk, _answer_tip(models.instruct), {**own, **_wished(sampling)})
+    made = _model(models.plan.domain, models.plan.api, models.plan.sk, _tip(models.instruct, "answer_tip"), {**own, **_wished(sampling)})
+    plugin = _plugin(bot.tool_ids, bot.mcp_server_ids, bot.mcp_server_urls, bot.flow_ids, _knowledge_of(bot))
+    strategy = _CALLS if models.plan.support_function_call else _TEXT
+    return replace(made, agent=Agent(plugin, strategy, TURNS, _tip(models.instruct, "think_tip"))) if any(plugin.values()) else made
 
 
 def model_of_custom(chat: CustomChat, key: str) -> Model:
     """What a chat asks that brings its model along; `key` is the reference of its key."""
-    return _model(chat.model.domain, chat.model.api, key, chat.instruction.answer, _wished(chat.sampling))
+    made = _model(chat.model.domain, chat.model.api, key, chat.instruction.answer, _wished(chat.sampling))
+    wanted = chat.plugin
+    knowledge: list[JsonValue] = [
+        {
+            "name": one.name,
+            "description": one.description,
+            "topK": one.top_k,
+            "repoType": one.repo_type,
+            "match": {"repoIds": one.match.get("repo_ids") or [], "docIds": one.match.get("doc_ids") or []},
+        }
+        for one in wanted.knowledge
+    ]
+    plugin = _plugin(wanted.tools, wanted.mcp_server_ids, wanted.mcp_server_urls, wanted.workflow_ids, knowledge)
+    return replace(made, agent=Agent(plugin, _TEXT, chat.max_loop_count, chat.instruction.reasoning)) if any(plugin.values()) else made
 
 
-def missing_plugin(configuration: dict[str, Any]) -> tuple[int, str] | None:
-    """The first plugin that the bot needs and that this version does not have: a code and a sentence."""
-    bot = Configuration.model_validate(configuration)
-    knowledge = [*bot.regular_config.match.repoId, *bot.regular_config.match.docId]
-    return _missing(bot.tool_ids, [*bot.mcp_server_ids, *bot.mcp_server_urls], bot.flow_ids, knowledge)
+def _plugin(tools: list[Any], servers: list[str], urls: list[str], flows: list[str], knowledge: list[JsonValue]) -> dict[str, JsonValue]:
+    return {"tools": [*tools], "mcpServerIds": [*servers], "mcpServerUrls": [*urls], "workflowIds": [*flows], "knowledge": knowledge}
 
 
-def missing_custom_plugin(chat: CustomChat) -> tuple[int, str] | None:
-    """The same for a chat that brings its plugins along."""
-    plugin = chat.plugin
-    return _missing(plugin.tools, [*plugin.mcp_server_ids, *plugin.mcp_server_urls], plugin.workflow_ids, plugin.knowledge)
-
-
-def _missing(tools: list[Any], servers: list[str], flows: list[str], knowledge: list[Any]) -> tuple[int, str] | None:
-    needs = (
-        (tools, 40023, "tools (tool_ids, plugin.tools)"),
-        (servers, 40026, "MCP servers (mcp_server_ids, mcp_server_urls)"),
-        (flows, 40028, "flows as tools (flow_ids, plugin.workflow_ids)"),
-        (knowledge, 40025, "knowledge (regular_config.match, plugin.knowledge)"),
-    )
-    return next(((code, f"{what} are not available yet") for wanted, code, what in needs if wanted), None)
+def _knowledge_of(bot: Configuration) -> list[JsonValue]:
+    match = bot.regular_config.match
+    if not match.repoId:
+        return []
+    found: dict[str, JsonValue] = {"repoIds": [*match.repoId], "docIds": [*match.docId]}
+    return [{"name": "knowledge", "topK": min(bot.knowledge_config.top_k, 5), "repoType": 2 if match.docId else 1, "match": found}]
 
 
 def _wished(sampling: Sampling) -> dict[str, Any]:
@@ -153,9 +163,11 @@ def _model(name: str, url: str, key: str, system: str, options: dict[str, Any]) 
     )
 
 
-def _answer_tip(instruct: str) -> str:
+def _tip(instruct: str, name: str) -> str:
     try:
         found: Any = json.loads(instruct)
     except ValueError:
-        return instruct
-    return str(found.get("answer_tip") or "") if isinstance(found, dict) else instruct  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] (any JSON)
+        return instruct if name == "answer_tip" else ""
+    if not isinstance(found, dict):
+        return instruct if name == "answer_tip" else ""
+    return str(cast("dict[str, Any]", found).get(name) or "")

@@ -14,8 +14,18 @@ from events.flow import Document
 from events.run import RunTerms
 
 INPUT, MESSAGES = "AGENT_USER_INPUT", "messages"
-_START, _MODEL, _END = "node-start::chat", "chat-model::chat", "node-end::chat"
+_START, _MODEL, _AGENT, _END = "node-start::chat", "chat-model::chat", "agent::chat", "node-end::chat"
 _THINKING = "REASONING_CONTENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What makes a model an agent: `plugin` as agent nodes have it, `strategy` 1 textual or 2 function calls, at most `turns` turns."""
+
+    plugin: dict[str, JsonValue]
+    strategy: int = 1
+    turns: int = 30
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,7 @@ class Model:
     temperature: float | None = None
     max_tokens: int | None = None
     extra: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
+    agent: Agent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +52,10 @@ class Said:
 
 def document(model: Model, *, id_: str = "", name: str = "chat") -> Document:
     """The definition of a chat with this model. `id_` and `name` say whose it is."""
-    param: dict[str, JsonValue] = {"model": model.name, "url": model.url, "apiKey": model.key}
+    id_of_model = _MODEL if model.agent is None else _AGENT
+    param: dict[str, JsonValue] = {"model": model.name, "url": model.url, "apiKey": model.key} if model.agent is None else _agent(model)
     wishes: dict[str, JsonValue] = {
-        "system": model.system or None,
+        "system": None if model.agent else model.system or None,
         "temperature": model.temperature,
         "maxTokens": model.max_tokens,
         "extraParams": model.extra or None,
@@ -54,16 +66,18 @@ def document(model: Model, *, id_: str = "", name: str = "chat") -> Document:
     answer: dict[str, JsonValue] = {"outputMode": 1, "template": "{{answer}}", "reasoningTemplate": "{{thought}}", "streamOutput": True}
     nodes: list[JsonValue] = [
         _node(_START, "Start", [], [_output(INPUT, text), _output(MESSAGES, messages)], {}),
-        _node(_MODEL, "Model", [_input(MESSAGES, "array", _START, MESSAGES)], [_output("output", text), _output(_THINKING, text)], param),
+        _node(
+            id_of_model, "Model", [_input(MESSAGES, "array", _START, MESSAGES)], [_output("output", text), _output(_THINKING, text)], param
+        ),
         _node(
             _END,
             "End",
-            [_input("answer", "string", _MODEL, "output"), _input("thought", "string", _MODEL, _THINKING)],
+            [_input("answer", "string", id_of_model, "output"), _input("thought", "string", id_of_model, _THINKING)],
             [],
             answer,
         ),
     ]
-    edges: list[JsonValue] = [_edge(_START, _MODEL), _edge(_MODEL, _END)]
+    edges: list[JsonValue] = [_edge(_START, id_of_model), _edge(id_of_model, _END)]
     return {"id": id_, "name": name, "data": {"nodes": nodes, "edges": edges}}
 
 
@@ -76,8 +90,27 @@ def parameters(messages: Sequence[Said]) -> dict[str, JsonValue]:
 def model_of(terms: RunTerms) -> str:
     """The model's name in a run of a built-in definition; empty for others."""
     data: Any = (terms.document or {}).get("data", {})
-    found = [node["data"]["nodeParam"]["model"] for node in data.get("nodes", ()) if node["id"] == _MODEL]
-    return str(found[0]) if found else ""
+    params = {node["id"]: node["data"]["nodeParam"] for node in data.get("nodes", ()) if node["id"] in {_MODEL, _AGENT}}
+    if _AGENT in params:
+        return str(params[_AGENT]["modelConfig"]["domain"])
+    return str(params[_MODEL]["model"]) if _MODEL in params else ""
+
+
+def _agent(model: Model) -> dict[str, JsonValue]:
+    """The parameters of an agent node that reads the whole conversation; how its tools are shown is up to the surface."""
+    assert model.agent is not None, "only agents have these"
+    agent = model.agent
+    return {
+        "appId": "",
+        "apiKey": model.key,
+        "apiSecret": "",
+        "modelConfig": {"domain": model.name, "api": model.url, "agentStrategy": agent.strategy},
+        "instruction": {"reasoning": agent.reasoning, "answer": model.system, "query": ""},
+        "plugin": agent.plugin,
+        "maxLoopCount": agent.turns,
+        "messagesInput": MESSAGES,
+        "showTools": False,
+    }
 
 
 def _node(id_: str, alias: str, inputs: list[JsonValue], outputs: list[JsonValue], param: dict[str, JsonValue]) -> JsonValue:

@@ -68,6 +68,8 @@ class ModelRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: str = ""
     """`auto`, `required`, `none`, or the name of the one function that must be called; "" = the provider's own."""
+    is_react: bool = False
+    """The answer is in the textual form of `services.core.react`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,35 @@ class ServiceRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentToolsRequest:
+    """Ask what an agent's tools can do. `tools` are (id, version); the output `tools` lists functions with the `target` each calls."""
+
+    app: str
+    tools: tuple[tuple[str, str], ...]
+    servers: tuple[str, ...]
+    urls: tuple[str, ...]
+    flows: tuple[str, ...]
+    quiet_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCallRequest:
+    """Do a tool call of an agent's model. A tool's failure is a result too: the model reads it.
+
+    `target` is empty for a tool that there is none of; `is_unknown` says that an earlier owner may have done it, so that it is
+    not done again. `shows` puts it into the node's reasoning, for which `reason` is the model's thought.
+    """
+
+    app: str
+    call: FunctionCall
+    target: dict[str, JsonValue]
+    reason: str
+    is_unknown: bool
+    shows: bool
+    quiet_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoopRequest:
     """Ask for nothing: an effect that exists for `make bench` only."""
 
@@ -221,6 +252,8 @@ Request = (
     | DeepKnowledgeRequest
     | DatabaseRequest
     | ServiceRequest
+    | AgentToolsRequest
+    | AgentCallRequest
     | VariablesRequest
     | NoopRequest
 )

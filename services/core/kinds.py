@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from services.core.kind import Kind
+from services.core.nodes.agent import AGENT
 from services.core.nodes.chat_model import CHAT_MODEL
 from services.core.nodes.database import DATABASE
 from services.core.nodes.decision_making import DECISION_MAKING
@@ -40,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
         START,
         SPARK_LLM,
         CHAT_MODEL,
+        AGENT,
         DECISION_MAKING,
         IF_ELSE,
         ITERATION,

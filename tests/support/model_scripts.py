@@ -71,6 +71,9 @@ async def say(answer: Answer, params: Params) -> None:
 
 def _text(answer: Answer, params: Params) -> str:
     text = params.get("text", DEFAULT)
+    if "turns" in params:
+        turns = params["turns"].split("|")
+        text = turns[min(sum(one["role"] == "assistant" for one in answer.body["messages"]), len(turns) - 1)]
     last = answer.body["messages"][-1]
     given = last["content"] if last["role"] == "assistant" else ""
     return text.removeprefix(given) if params.get("prefill") == "1" else text

@@ -4,6 +4,7 @@ In come a checked request and the model it asks, or the accepted events of a run
 as dictionaries. Pure: the run itself says which form its chunks have. Nodes and progress are ignored on purpose.
 """
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import JsonValue
 from events.acceptance import Accepted
 from events.commands import StartRun
 from events.envelope import Protected, Values
+from events.node import NodeStepCompleted
 from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
 from services.api.agent_requests import Chat
 from services.api.errors import AGENTS, OF_MODELS, TABLE, named
@@ -22,12 +24,12 @@ from services.api.wrong import PARAM_ERROR, Body, Wrong
 from services.core.definition import digest
 
 Chunk = dict[str, Any]
-INTERNAL, INVALID, UNKNOWN_BOT, NO_ENTRY, MODEL = 40500, 40002, 40001, 40040, 40029
+INTERNAL, INVALID, UNKNOWN_BOT, NO_ENTRY, MODEL, TOOLS, KNOWLEDGE = 40500, 40002, 40001, 40040, 40029, 40023, 40025
 CHUNK, WHOLE = "chat.completion.chunk", "chat.completion"
 PONG: Chunk = {"ping": "pong"}
 _DOCUMENTS = "001"
 _MODEL_FAILED = frozenset({20380, 22302, 23300})
-_OURS = {PARAM_ERROR: INVALID, 20000: NO_ENTRY, 20001: NO_ENTRY}
+_OURS = {PARAM_ERROR: INVALID, 20000: NO_ENTRY, 20001: NO_ENTRY, 23700: TOOLS, 20500: KNOWLEDGE}
 
 
 def to_command(chat: Chat, run: str, app: str, model: Model, *, bot: str, bot_digest: str = "", key: str = "") -> StartRun:
@@ -64,6 +66,15 @@ def code_of(code: int) -> int:
     return MODEL if code in _MODEL_FAILED else _OURS.get(code, INTERNAL)
 
 
+def tool_of(step: NodeStepCompleted) -> Chunk | None:
+    """A tool's use as chunks tell it, after it was used; None for other steps."""
+    result: dict[str, Any] = step.result.words or {}
+    if result.get("type") not in {"tool", "workflow"} or "response" not in result:
+        return None
+    called = {"name": result["name"], "arguments": result["arguments"], "response": json.dumps(result["response"], ensure_ascii=False)}
+    return {"index": 0, "id": None, "type": result["type"], "reason": result.get("reason", ""), "function": called}
+
+
 @dataclass
 class Chunks:
     """The fold: feed it the events of one run from the first on."""
@@ -86,6 +97,9 @@ class Chunks:
                 return [self._stop(time, 0, "success", data.usage)]
             case RunFailed() | RunTimedOut() | RunCancelled():
                 return [self._stop(time, code_of(data.code), f"{data.message},{self.sid}", data.usage)]
+            case NodeStepCompleted() if (used := tool_of(data)) is not None:
+                delta = {**self._delta(None, None), "tool_calls": [used]}
+                return [self._chunk(time, delta, model=self.model)]
             case _:
                 return [self._piece(time, piece.stage, piece.text) for piece in pieces if piece.text]
 
@@ -124,6 +138,7 @@ class Whole:
 
     content: str = ""
     reasoning: str = ""
+    tools: list[Chunk] = field(default_factory=list[Chunk])
     _model: str = ""
 
     def add(self, chunk: Chunk) -> Chunk | None:
@@ -132,9 +147,11 @@ class Whole:
         self.content += choice["delta"]["content"] or ""
         self.reasoning += choice["delta"]["reasoning_content"] or ""
         self._model = chunk["model"] or self._model
+        used: list[Chunk] = choice["delta"]["tool_calls"] or []
+        self.tools += [{**one, "id": ""} for one in used]
         if choice["finish_reason"] is None:
             return None
-        message: Chunk = {"role": "assistant", "content": self.content, "reasoning_content": self.reasoning, "tool_calls": []}
+        message: Chunk = {"role": "assistant", "content": self.content, "reasoning_content": self.reasoning, "tool_calls": self.tools}
         ended: Chunk = {"index": 0, "message": message, "finish_reason": choice["finish_reason"]}
         return {**chunk, "object": WHOLE, "model": self._model, "choices": [ended]}
 

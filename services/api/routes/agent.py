@@ -14,7 +14,7 @@ from events.run import RunStarted
 from projections import bots as rows
 from services.api.agent_requests import BotChat, Chat, CustomChat
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
-from services.api.bots import missing_custom_plugin, missing_plugin, model_of_bot, model_of_custom
+from services.api.bots import model_of_bot, model_of_custom
 from services.api.compact import DONE, record
 from services.api.dialects import agent
 from services.api.follow import Follower
@@ -80,14 +80,11 @@ async def attach(
 
 
 async def model_of(api: Api, caller: Caller, body: BotChat) -> tuple[Model, str]:
-    """What a chat with the bot asks, and the digest of the bot's configuration. Raises `Refusal`: 40001, and for missing plugins."""
+    """What a chat with the bot asks, and the digest of the bot's configuration. Raises `Refusal`: 40001."""
     async with api.world.database.connect() as connection:
         bot = await rows.find(connection, body.bot_id, caller.app)
     if bot is None:
         raise Refusal(agent.UNKNOWN_BOT, "bot_id: this app has no such bot")
-    missing = missing_plugin(bot.configuration)
-    if missing is not None:
-        raise Refusal(*missing)
     return model_of_bot(bot.configuration, body.sampling), bot.digest
 
 
@@ -147,9 +144,6 @@ def _refused(api: Api, no: Exception, *, stream: bool, in_form: bool) -> Respons
 
 
 async def _custom_model(api: Api, caller: Caller, body: CustomChat) -> Model:
-    missing = missing_custom_plugin(body)
-    if missing is not None:
-        raise Refusal(*missing)
     key = body.model.api_key
     return model_of_custom(body, key if not key or is_reference(key) else await api.world.secrets.put(caller.app, key))
 

@@ -13,7 +13,7 @@ from events.acceptance import Accepted
 from projections import bots, flows
 from services.api.agent_requests import Sampling
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
-from services.api.bots import missing_plugin, model_of_bot
+from services.api.bots import model_of_bot
 from services.api.chat_requests import Pinned
 from services.api.dialects import openai
 from services.api.dialects.openai import Target
@@ -88,9 +88,6 @@ async def _target(api: Api, caller: Caller, name: str) -> Target:
                 return Target(flow=Pinned(release.flow, release.version, release.definition, release.owner))
         bot = await bots.find(connection, name, caller.app)
     if bot is not None:
-        missing = missing_plugin(bot.configuration)
-        if missing is not None:
-            raise Refusal(*missing)
         return Target(model=model_of_bot(bot.configuration, Sampling.model_validate({})), bot=bot.bot, bot_digest=bot.digest)
     is_id = name.isascii() and name.isdigit()
     if name != offline.NAME and (is_id or not api.models.has_endpoint):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from services.core.effects import (
+    AgentCallRequest,
+    AgentToolsRequest,
     CodeRequest,
     DatabaseRequest,
     DeepKnowledgeRequest,
@@ -34,7 +36,21 @@ from services.kit.sandbox.sandbox import Sandbox
 from services.kit.secrets import Secrets
 from services.kit.settings import Settings
 from services.kit.variables import Variables
-from services.processor.effects import code, database, deep_knowledge, http_tool, knowledge, llm, mcp, noop, repository, service, variables
+from services.processor.effects import (
+    agent_call,
+    agent_tools,
+    code,
+    database,
+    deep_knowledge,
+    http_tool,
+    knowledge,
+    llm,
+    mcp,
+    noop,
+    repository,
+    service,
+    variables,
+)
 from services.processor.tools.toolbox import Toolbox
 
 
@@ -83,6 +99,8 @@ EFFECTS: dict[type[Request], Effect] = {
     DeepKnowledgeRequest: deep_knowledge.perform,
     DatabaseRequest: database.perform,
     ServiceRequest: service.perform,
+    AgentToolsRequest: agent_tools.perform,
+    AgentCallRequest: agent_call.perform,
     NoopRequest: noop.perform,
 }
 

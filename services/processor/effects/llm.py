@@ -18,7 +18,9 @@ from pydantic import JsonValue
 from events.node import Problem
 from services.core.codes import Code
 from services.core.effects import Broke, Called, ChatMessage, Done, FunctionCall, ModelRequest, Outcome, Piece, Responded, Tool
+from services.core.react import React
 from services.kit.errors import SecretMissing
+from services.kit.ids import new_id
 from services.kit.logs import logger
 from services.kit.metrics import Metrics
 from services.kit.models.port import Call, ModelFailed, Noted, Question, Token
@@ -50,9 +52,16 @@ async def perform(request: ModelRequest, world: World) -> AsyncGenerator[Outcome
     outcome = "cancelled"
     try:
         yield Called(call.attributes, digest(call.body), call.continues)
+        reader = React() if request.is_react else None
         async with aclosing(_pieces(call, watch, world.metrics)) as pieces:
             async for piece in pieces:
-                yield piece
+                for told in _read(reader, piece):
+                    yield told
+        if reader is not None and watch.failure is None:
+            for stage, text in reader.finish():
+                yield Piece(stage, text)
+            action = reader.call(f"call-{new_id()}")
+            watch.calls += [action] if action else []
         failure = watch.failure
         outcome = "completed" if failure is None else "timed_out" if failure.kind == "timeout" else "failed"
         yield watch.responded()
@@ -110,6 +119,13 @@ async def _pieces(call: Call, watch: _Watch, metrics: Metrics) -> AsyncGenerator
         name, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
         logger(__name__).error("model_call_failed", error=name, place=f"{place.filename}:{place.lineno}")
         watch.failure = ModelFailed(f"the call of the model failed ({name})", kind=name, code=Code.LLM_NODE_EXECUTION_ERROR)
+
+
+def _read(reader: React | None, piece: Piece) -> list[Piece]:
+    """The pieces of a turn in textual form; thinking of the model's own stays as it is."""
+    if reader is None or piece.stage == "reasoning":
+        return [piece]
+    return [Piece(stage, text) for stage, text in reader.feed(piece.text)]
 
 
 async def _question(request: ModelRequest, secrets: Secrets) -> Question:

@@ -18,13 +18,13 @@ class Register:
     """Looks tools up."""
 
     def __init__(self, database: Database, secrets: Secrets) -> None:
-        self._database = database
+        self.database = database
         self._secrets = secrets
 
     async def find(self, app: str, tool: str, kind: str, version: str = "") -> Tool | None:
         """The tool, if the app has it in this kind. Raises `CallFailed` where the rows do not answer."""
         try:
-            async with self._database.connect() as connection:
+            async with self.database.connect() as connection:
                 found = await tools.find(connection, app, tool, version)
         except Exception as wrong:
             if is_gone(wrong):
@@ -34,7 +34,7 @@ class Register:
 
     async def versions(self, app: str, tool: str) -> list[str]:
         """The versions that there are."""
-        async with self._database.connect() as connection:
+        async with self.database.connect() as connection:
             return [one.version for one in await tools.of_app(connection, app, tool)]
 
     async def secret(self, app: str, value: str, what: str) -> str:

@@ -84,7 +84,9 @@ async def serving(world: World) -> AsyncIterator[House]:
 @asynccontextmanager
 async def running(folder: Path, **settings: Any) -> AsyncIterator[World]:
     """A world whose processor and projector run, with two apps in it."""
-    async with embedded_world(folder, partitions=2, trusted_proxies=LOOPBACK, cors_origins=("*",), **settings) as made:
+    async with embedded_world(
+        folder, partitions=2, trusted_proxies=LOOPBACK, egress_networks=LOOPBACK, cors_origins=("*",), **settings
+    ) as made:
         world = replace(made, settings=made.settings.model_copy(update={"ping_s": PING_S, "agent_ping_s": PING_S}))
         stop = asyncio.Event()
         tasks = [asyncio.create_task(program.run(world, stop)) for program in (projector, processor)]

@@ -1,0 +1,81 @@
+"""Doing a tool call of an agent's model: one step of an `agent` node.
+
+In comes an `AgentCallRequest`; out come `ToolSent`, `ToolAnswered`, a `Piece` of reasoning where it is shown, and always `Done`
+with what was called and the `response`: a failure is a response too, which the model reads.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol, cast
+
+from pydantic import JsonValue
+
+from services.core.agent_words import shown
+from services.core.codes import Code
+from services.core.effects import AgentCallRequest, Done, Outcome, Piece
+from services.core.values import encodable, read
+from services.kit.outward import CallFailed
+from services.kit.settings import Settings
+from services.processor.evidence import Evidence
+from services.processor.tools.port import Ready
+from services.processor.tools.toolbox import Toolbox
+
+
+class World(Protocol):
+    """What this effect needs of the world."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def toolbox(self) -> Toolbox: ...
+
+
+async def perform(request: AgentCallRequest, world: World) -> AsyncGenerator[Outcome, None]:
+    """Call it once; what an earlier owner may have done is not done again where the node says so."""
+    response: JsonValue
+    evidence: Evidence | None = None
+    call, target = request.call, request.target
+    try:
+        if request.is_unknown:
+            raise CallFailed("the call was interrupted; it is not known whether it was done, and it is not repeated", kind="unknown")  # noqa: TRY301 (one way for every no)
+        ready = await _ready(request, world)
+        evidence = Evidence(ready.kind, ready.tool, ready.sent, ready.attributes, call.id)
+        yield evidence.sent
+        response = await ready.run()
+        yield evidence.answered(response)
+    except CallFailed as failure:
+        if evidence is not None:
+            yield evidence.failed(failure, Code.AGENT_NODE_EXECUTION_ERROR)
+        response = {"code": failure.kind, "message": failure.message}
+    kind = "workflow" if target.get("kind") == "workflow" else "tool"
+    text = encodable(shown(kind, call.name, request.reason, call.arguments, response)) if request.shows else ""
+    if text:
+        yield Piece("reasoning", text)
+    told: dict[str, JsonValue] = {"type": kind, "name": call.name, "arguments": encodable(call.arguments), "reason": request.reason}
+    yield Done(outputs={**told, "response": response, "shown": text})
+
+
+async def _ready(request: AgentCallRequest, world: World) -> Ready:
+    target: dict[str, Any] = dict(request.target)
+    seconds = min(world.settings.tool_limit_s, request.quiet_ms / 1000)
+    arguments = _arguments(request.call.arguments)
+    toolbox = world.toolbox
+    match target.get("kind"):
+        case "tool":
+            return await toolbox.plugin(request.app, target["tool"], target["operation"], target["version"], arguments, {}, seconds)
+        case "mcp":
+            server = await toolbox.mcp.server(request.app, target["server"], target["url"])
+            return toolbox.mcp.ready(server, target["tool"], arguments, seconds)
+        case "workflow":
+            raise CallFailed("flows cannot be called as tools here yet", kind="workflow")
+        case _:
+            raise CallFailed(f"there is no tool {request.call.name[:100]}", kind="400")
+
+
+def _arguments(text: str) -> dict[str, JsonValue]:
+    try:
+        found = read(text or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise CallFailed("the input of the tool must be a JSON object", kind="arguments")
+    return cast("dict[str, JsonValue]", found)
