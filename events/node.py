@@ -131,7 +131,7 @@ class NodeFailed(NodeEvent):
     the end of the round alone, or the end of the run.
 
     `kind` and `alias` are given where the node never started (a start node whose parameters are wrong). `again_at` is when
-    the next attempt begins (ms since 1970), where it does not begin at once.
+    the next attempt begins (ms since 1970), where it does not begin at once. `usage` is what the failed attempt has cost.
     """
 
     type: ClassVar[str] = "node.failed"
@@ -142,6 +142,7 @@ class NodeFailed(NodeEvent):
     alias: str = ""
     inputs: Values | None = None
     again_at: int | None = None
+    usage: Usage | None = None
 
 
 class NodeTimedOut(NodeEvent):

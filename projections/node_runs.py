@@ -113,7 +113,7 @@ def _change(event: Accepted, data: Told) -> Row:
         said = data.model_dump(include={"inputs", "outputs", "raw_output", "usage", "handle", "problem"}, exclude_none=True)
         return {**said, "status": "completed", "finished": time}
     if isinstance(data, NodeFailed):
-        said = data.model_dump(include={"inputs", "then", "problem"}, exclude_none=True)
+        said = data.model_dump(include={"inputs", "then", "problem", "usage"}, exclude_none=True)
         never_started = {**_born(event), "kind": data.kind, "alias": data.alias} if data.kind else {}
         return {**never_started, **said, "status": "failed", "finished": time}
     if isinstance(data, NodeTimedOut):

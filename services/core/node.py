@@ -6,6 +6,7 @@ concerns its neighbours is checked where the graph is.
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 from jsonschema import Draft7Validator, SchemaError
 from pydantic import JsonValue, ValidationError
@@ -72,17 +73,24 @@ def _schema(node: str, outputs: Sequence[Output], *, closed: bool) -> str:
                 Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR,
                 f"{node}: output {one.name}: a schema may not use $ref nor be nested deeper than {MAX_DEPTH}",
             )
-        try:
-            Draft7Validator.check_schema(one.schema)
-        except SchemaError as wrong:
-            raise Problem(
-                Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node}: output {one.name} is no JSON Schema: {wrong.message[:200]}"
-            ) from None
+        wrong = _wrong(json.dumps(one.schema))
+        if wrong:
+            raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node}: output {one.name} is no JSON Schema: {wrong}")
         properties[one.name] = one.schema
     whole: Schema = {"type": "object", "properties": properties, "required": [one.name for one in outputs if one.required]}
     if closed:
         whole["additionalProperties"] = False
     return json.dumps(whole)
+
+
+@lru_cache(maxsize=1024)
+def _wrong(schema: str) -> str:
+    """What is wrong with a schema; most of them are one of a few."""
+    try:
+        Draft7Validator.check_schema(json.loads(schema))
+    except SchemaError as wrong:
+        return wrong.message[:200]
+    return ""
 
 
 def _refers(part: JsonValue) -> bool:

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from events.envelope import Protected
 from events.node import Awaits, NodeCompleted, NodeFailed, NodeStarted, VariablesStored
 from events.node import Problem as Said
-from events.run import RunFailed, RunStepsExceeded
+from events.run import RunFailed, RunStepsExceeded, Usage
 from events.run import Turn as Earlier
 from services.core.codes import Code
 from services.core.graph import defaults
@@ -80,17 +80,19 @@ def start_again(turn: Turn, place: Place, reason: str) -> None:
     )
 
 
-def complete(turn: Turn, place: Place, finished: Finished, **more: object) -> bool:
+def complete(turn: Turn, place: Place, finished: Finished, usage: Usage | None = None, **more: object) -> bool:
     """Record a node's outputs, if they are of the declared types. False when the node failed instead (20601)."""
     node = turn.node(place)
     if finished.handle is not None and not any(edge.handle == finished.handle for edge in turn.graph.outgoing[place[0]]):
-        fail(turn, place, Said(code=Code.ENG_RUN_ERROR, message=f"Branch not found: no edge leaves {node.alias} at {finished.handle}"))
+        fail(
+            turn, place, Said(code=Code.ENG_RUN_ERROR, message=f"Branch not found: no edge leaves {node.alias} at {finished.handle}"), usage
+        )
         return False
     wrong = misfits(finished.outputs, node.schema)
     if wrong:
-        fail(turn, place, Said(code=Code.VARIABLE_POOL_SET_PARAMETER_ERROR, message=f"Node name: {node.alias}, {wrong}"))
+        fail(turn, place, Said(code=Code.VARIABLE_POOL_SET_PARAMETER_ERROR, message=f"Node name: {node.alias}, {wrong}"), usage)
         return False
-    completed(turn, place, finished, **more)
+    completed(turn, place, finished, usage=usage, **more)
     return True
 
 
@@ -118,7 +120,7 @@ def completed(turn: Turn, place: Place, finished: Finished, **more: object) -> N
     )
 
 
-def fail(turn: Turn, place: Place, problem: Said) -> None:
+def fail(turn: Turn, place: Place, problem: Said, usage: Usage | None = None) -> None:
     """A node's failure that ends the run, or the round where the node around goes on. Who never started is named with kind and alias."""
     node, known = turn.node(place), turn.node_run(place)
     rescued = survivor(turn, place)
@@ -132,6 +134,7 @@ def fail(turn: Turn, place: Place, problem: Said) -> None:
             progress=turn.progress,
             kind="" if known else node.kind.name,
             alias="" if known else node.alias,
+            usage=usage or (known.usage if known else None),
         )
     )
     if rescued:
@@ -140,7 +143,7 @@ def fail(turn: Turn, place: Place, problem: Said) -> None:
     turn.emit(RunFailed(code=problem.code, message=problem.message, node=place[0], usage=turn.run.usage))
 
 
-def broke(turn: Turn, place: Place, problem: Said, *, again: bool = True) -> Sequence[Place]:
+def broke(turn: Turn, place: Place, problem: Said, *, again: bool = True, usage: Usage | None = None) -> Sequence[Place]:
     """The chain of 4.7: an attempt whose first token was sent is final; else retry while attempts remain, else the strategy.
 
     `again` is False where another attempt could only fail the same way. Returns the places that moved.
@@ -155,7 +158,7 @@ def broke(turn: Turn, place: Place, problem: Said, *, again: bool = True) -> Seq
         then = "retry" if left else {0: "end", 1: "preset", 2: "branch"}[retry.error_strategy]
     preset = _preset(node) if then == "preset" else Finished()
     if then == "end" or preset is None:
-        fail(turn, place, problem)
+        fail(turn, place, problem, usage)
         return ()
     pause = _pause_ms(retry.interval, known.failures)
     turn.emit(
@@ -167,6 +170,7 @@ def broke(turn: Turn, place: Place, problem: Said, *, again: bool = True) -> Seq
                 "problem": problem,
                 "then": then,
                 "progress": turn.progress,
+                "usage": usage,
                 "again_at": turn.time + pause if then == "retry" and pause else None,
             }
         )

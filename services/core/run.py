@@ -261,7 +261,8 @@ def _done(turn: Turn, place: Place, node: NodeRun, outcome: Done) -> None:
         else:
             finished, usage = receive(turn.node(place), node, outcome), outcome.usage
     except Problem as problem:
-        _moved(turn, broke(turn, place, said(problem), again=False))
+        cost = None if turn.node(place).kind.stepwise else outcome.usage
+        _moved(turn, broke(turn, place, said(problem), again=False, usage=cost))
         return
     if finished is None:
         if turn.run.nodes[place].awaits == "person":

@@ -147,6 +147,7 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
             return _completed(state, place, node, event)
         case n.NodeFailed():
             failed = replace(node or NodeRun("failed", event.kind), status="failed", failures=(node.failures if node else 0) + 1)
+            state = replace(state, usage=_sum(state.usage, event.usage)) if event.usage else state
             state = _awaiting(_without_rounds(_with(_out_of_line(state, place), place, failed), place), place, "nothing")
             return state if event.again_at is None else replace(state, pauses={**state.pauses, place: event.again_at})
         case n.NodeSkipped():

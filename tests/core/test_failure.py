@@ -2,6 +2,7 @@
 
 import pytest
 
+from events.run import Usage
 from services.core.turn import Limits
 from tests.support.flows import again, at, decision, end, flow, joiner, llm, message, retry, start
 from tests.support.spec import Story, told
@@ -256,3 +257,16 @@ def test_a_run_that_would_take_more_steps_than_allowed_ends_with_its_own_event()
     assert run.last.message == "the run took more than 50 steps (node runs)"
     assert len(run.of("node.started")) == 50
     assert Story(document, Limits(steps=203)).start().last.type == "run.completed"
+
+
+def test_what_a_failed_answer_has_cost_is_counted_once():
+    document = asking(retry(1, preset={"output": "5"}), outputs={"output": "integer"})
+    document["data"]["nodes"][1]["data"]["retryConfig"]["customOutput"] = {"output": 5}
+    run = told(document, q="x").say("ask", "words").done("ask", Usage(total_tokens=7))
+    assert (run.last.type, run.last.code, run.last.usage.total_tokens) == ("run.failed", 20601, 7)
+    deciding = flow(
+        start(), decision("it", "tea", "car", retry=retry(2)), message("no", "none of them"), end("!"),
+        edges="start > it -intent-one-of::tea-> end; it -intent-one-of::car-> end; it !> no > end",
+    )  # fmt: skip
+    run = told(deciding).say("it", "?").done("it", Usage(total_tokens=3))
+    assert (run.text, run.last.usage.total_tokens) == ("none of them!", 3)

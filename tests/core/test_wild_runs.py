@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from events.acceptance import Accepted
 from events.delta import NodeDelta
 from events.envelope import Envelope, Event, Meta
-from events.node import NodeCompleted, OutputClosed, OutputReleased, RoundCompleted
+from events.node import NodeCompleted, NodeFailed, OutputClosed, OutputReleased, RoundCompleted
 from events.run import RunCompleted, Usage
 from services.api.dialects.astron import Frames
+from services.core.memory import decode, encode
 from services.core.run import GoOn, decide
 from services.core.run_state import Active, NotStarted, RunState, evolve
 from tests.core.test_laws import written
@@ -79,7 +80,7 @@ def test_the_same_log_gives_the_same_state_and_the_same_frames(document, seed, s
 @given(documents(), SEEDS)
 def test_the_usage_of_a_run_is_that_of_its_nodes(document, seed):
     story = wild(document, seed)
-    spent = [one.usage for one in story.events if isinstance(one, NodeCompleted) and one.usage]
+    spent = [one.usage for one in story.events if isinstance(one, NodeCompleted | NodeFailed) and one.usage]
     total = Usage(
         input_tokens=sum(one.input_tokens for one in spent),
         output_tokens=sum(one.output_tokens for one in spent),
@@ -139,3 +140,10 @@ def frames(events: list[Event]) -> list[Any]:
         meta = Meta(id=f"e{position}", type=event.type, version=1, stream="run-1", time=NOW + position, source="t")
         found += fold.feed(Accepted(0, position, position, Envelope(meta, event)))
     return found
+
+
+@settings(max_examples=25, deadline=None)
+@given(documents(), SEEDS, st.integers(0, 40))
+def test_a_run_that_is_remembered_is_the_same_run(document, seed, steps):
+    state = wild(document, seed, steps).state
+    assert not isinstance(state, Active) or decode(*encode(state)) == state

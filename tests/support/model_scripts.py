@@ -15,6 +15,7 @@
     huge    size: one token of so many characters
     page    a web page with status 200
     excuse  an error object as JSON with status 200
+    calls   calls: JSON list of [name, arguments]; each in three fragments
     ask     the last user message is the name, if it is one of these
     <any>   says DEFAULT
 
@@ -171,6 +172,15 @@ async def excuse(answer: Answer, params: Params) -> None:
     await answer.whole(200, {"error": {"message": "not today", "code": params.get("error", "scripted")}})
 
 
+async def calls(answer: Answer, params: Params) -> None:
+    for number, (name, arguments) in enumerate(json.loads(params.get("calls", "[]"))):
+        half = len(arguments) // 2
+        begun = {"index": number, "id": f"call-{number}", "type": "function", "function": {"name": name, "arguments": ""}}
+        for fragment in (begun, *({"index": number, "function": {"arguments": part}} for part in (arguments[:half], arguments[half:]))):
+            await answer.delta({"tool_calls": [fragment]})
+    await answer.finish("tool_calls", "own")
+
+
 SCRIPTS: dict[str, Script] = {
     "say": say,
     "status": status,
@@ -180,4 +190,5 @@ SCRIPTS: dict[str, Script] = {
     "huge": huge,
     "page": page,
     "excuse": excuse,
+    "calls": calls,
 }

@@ -137,7 +137,15 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     node.NodeFailed: (
         {**_NODE, "problem": PROBLEM, "then": "end", "progress": 0.5},
-        {**_NODE_FULL, "then": "retry", "kind": "node-start", "alias": "Start", "inputs": values(query="why"), "again_at": TIME},
+        {
+            **_NODE_FULL,
+            "then": "retry",
+            "kind": "node-start",
+            "alias": "Start",
+            "inputs": values(query="why"),
+            "again_at": TIME,
+            "usage": USAGE,
+        },
     ),
     node.NodeTimedOut: ({**_NODE, "limit_ms": 60_000}, _NODE_FULL),
     node.NodeSkipped: ({**_NODE, "by": "if-else::1"}, _NODE_FULL),

@@ -86,6 +86,7 @@ class Frames:
     """The fold: feed it the events of one run from the first on. Mode and ids come with `run.started`.
 
     A leg is what one request reads: it begins with the run, or where the interrupt frame of a question ended the one before.
+    `trace` (the request's `ext.trace`) keeps all node frames in an open stream, `paused`: the last frame was an interrupt.
     """
 
     mode: Mode = "open"
@@ -93,8 +94,8 @@ class Frames:
     leg: int = 1
     seq: int = 0
     """Frames so far in this leg: what `Last-Event-ID` counts, and in open streams `workflow_step.seq`."""
+    trace: bool = False
     paused: bool = False
-    """Whether the last frame was an interrupt: the next event begins a leg."""
     _began: int = 0
     _progress: float = 0.0
     _highest: float = 0.0
@@ -118,7 +119,7 @@ class Frames:
                 return self._frame(time, self._node(data.node, data.path))
             case NodeCompleted():
                 return self._completed(data, time)
-            case NodeFailed(then="end"):
+            case NodeFailed(then="end" | "round"):
                 return self._failed(data, time)
             case OutputClosed():
                 return self._closed(data, pieces[0].text, time)
@@ -153,6 +154,7 @@ class Frames:
 
     def _begin(self, data: RunStarted, time: int) -> list[Frame]:
         self.mode, self.run, self._began = data.mode, data.run, time
+        self.trace = (data.ext.words or {}).get("trace") is True
         return self._frame(time, self._named(_FLOW, _FLOW, "stop", usage=dict(_ZERO)))
 
     def _started(self, data: NodeStarted, time: int) -> list[Frame]:
@@ -271,11 +273,11 @@ class Frames:
         """The frame, unless the release filter of open streams (3.4) holds it back."""
         self._last = node
         is_open = self.mode == "open"
-        if is_open and not finish and not (shown and (content or reasoning)):
+        if is_open and not self.trace and not finish and not (shown and (content or reasoning)):
             return []
         self.seq += 1
         step: Frame = {"seq": self.seq if is_open else 0, "progress": self._rising() if is_open else float(self._progress)}
-        if node is not None and not is_open:
+        if node is not None and (self.trace or not is_open):
             step = {"node": node, **step}
         choice: Frame = {"delta": _delta(content, reasoning)}
         if index or is_open:

@@ -1,6 +1,7 @@
 """Frames as astron.md 3.2, 3.4 and 3.6 have them: a pure fold, so lists of events are enough."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from services.api.whole_frames import Whole
 from services.api.workflow_problems import problem
 from services.api.wrong import Wrong
 from tests.services.api.stories import BEGAN, RUN, delta, failing, linear, node, started, thinking, told, unit, until
+from tests.support.samples import values
 
 ZERO = {"completion_tokens": 0, "prompt_tokens": 0, "total_tokens": 0}
 SID = f"spf{RUN}.1@hf"
@@ -255,3 +257,23 @@ def test_a_run_that_never_began_spells_its_nulls_out():
         },
         200,
     )
+
+
+def test_an_open_stream_that_asks_for_a_trace_keeps_the_node_frames_in_sequence():
+    events = linear("open")
+    first = events[0]
+    asked = replace(first.envelope, data=first.envelope.data.model_copy(update={"ext": values(trace=True)}))
+    traced = frames([replace(first, envelope=asked), *events[1:]])
+    assert [brief(frame) for frame in traced] == [brief(frame) for frame in frames(linear("debug"))]
+    assert [frame["workflow_step"]["seq"] for frame in traced] == list(range(1, 15))
+    progress = [frame["workflow_step"]["progress"] for frame in traced]
+    assert (progress, progress[-1]) == (sorted(progress), 1.0)
+    assert all(frame["choices"][0]["index"] == 0 for frame in traced)
+
+
+@pytest.mark.parametrize("ext", [{}, {"trace": False}, {"trace": "true"}])
+def test_node_frames_are_shown_to_nobody_who_did_not_ask_for_them(ext):
+    events = linear("open")
+    first = events[0]
+    asked = replace(first.envelope, data=first.envelope.data.model_copy(update={"ext": values(**ext)}))
+    assert frames([replace(first, envelope=asked), *events[1:]]) == frames(events)
