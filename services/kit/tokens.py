@@ -48,8 +48,8 @@ def load(model: str) -> None:
 
 @lru_cache
 def _encoding(tables: str) -> _Encoding:
-    import bpe_openai
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # how it reads its own files is not ours to mend
+        import bpe_openai
+
         return cast("_Encoding", bpe_openai.get_encoding(tables))
