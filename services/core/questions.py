@@ -98,17 +98,18 @@ def answer(turn: Turn, wish: AnswerQuestion) -> Sequence[Place]:
     return (place,) if finished is not None and complete(turn, place, finished, usage=known.usage) else ()
 
 
-def expire(turn: Turn) -> None:
-    """The deadline passed: that ends the run (5.5)."""
+def expire(turn: Turn) -> bool:
+    """The deadline may have passed: that fails the node, and with it the run (5.5) or its round."""
     question = turn.run.question
     if question is None or turn.time < question.deadline or question.place[0] not in turn.graph.nodes:
-        return
+        return False
     place = question.place
     limit = question.deadline - question.asked
     attempt = turn.run.nodes[place].attempt
     turn.emit(QuestionExpired(node=place[0], path=place[1], attempt=attempt, question=question.number, limit_ms=limit))
     message = f"Timeout while waiting for user response: nobody answered for {limit / 1000:g} s"
     fail(turn, place, Said(code=Code.EVENT_REGISTRY_NOT_FOUND_ERROR, message=message))
+    return True
 
 
 def ends_at(run: Active, run_ms: int) -> int:

@@ -288,7 +288,8 @@ def _taken_over(turn: Turn) -> None:
 
 
 def _due(turn: Turn) -> None:
-    expire(turn)
+    if expire(turn):
+        _moved(turn, ())
     if turn.over:
         return
     run = turn.run

@@ -125,7 +125,7 @@ def evolve(state: RunState, event: Event, time: int) -> RunState:
 
 def _clocked(state: Active, time: int) -> Active:
     """The time in which a run waits for a person and for nothing else is no activity of its own."""
-    idle = state.question is not None and not state.working
+    idle = state.question is not None and not state.working and not state.pauses
     if idle == (state.idle_since is not None):
         return state
     if state.idle_since is None:

@@ -13,7 +13,7 @@ from services.core.graph import compile_
 from services.core.problems import Problem
 from services.core.run_state import Active
 from services.core.turn import Limits
-from tests.support.flows import Part, at, end, flow, joiner, llm, message, start
+from tests.support.flows import Part, at, each, end, flow, joiner, llm, message, start
 from tests.support.spec import Story, told
 
 MINUTE = 60_000
@@ -399,6 +399,37 @@ def test_a_new_owner_does_not_ask_again():
     answer(story, "one")
     answer(story, "two")
     assert story.last.type == "run.completed"
+
+
+# In rounds
+
+
+def in_rounds(**more):
+    asks = question("ask", "{{i}}?", i=at("all-in.item"))
+    parts = each("all", at("start.items"), line=at("ask.content"), **more)
+    return flow(start(items="array"), *parts, asks, end(lines=at("all.line")), edges="start > all > end; all-in > ask > all-out")
+
+
+@pytest.mark.parametrize("more", [{}, {"param": {"isParallel": True, "maxConcurrency": 3}}])
+def test_a_question_in_an_iteration_is_put_for_each_round_one_after_the_other(more):
+    story = Story(in_rounds(**more)).start(items=["a", "b", "c"])
+    for number, said in enumerate(("x", "y", "z")):
+        question_ = story.active.question
+        assert (question_.text, question_.place, question_.number) == ("abc"[number] + "?", ("question-answer::ask", (number,)), number + 1)
+        answer(story, said)
+    assert story.last.outputs.words == {"lines": ["x", "y", "z"]}
+
+
+@pytest.mark.parametrize("ends", ["expires", "is refused"])
+def test_an_iteration_that_survives_failures_goes_on_after_a_question_that_failed(ends):
+    story = Story(in_rounds(param={"errorStrategy": "continue"})).start(items=["a", "b"])
+    if ends == "expires":
+        story.wait(3 * MINUTE)
+    else:
+        answer(story, "", "abort")
+    assert (story.active.question.text, story.active.question.number) == ("b?", 2)
+    answer(story, "y")
+    assert story.last.outputs.words == {"lines": ["", "y"]}
 
 
 # Time
