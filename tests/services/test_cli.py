@@ -160,7 +160,7 @@ def test_topics_lists_partitions_bounds_and_identity(record: Path, capsys: pytes
         ["2", "0", "10", "10"],
         ["3", "0", "0", "0"],
     ]
-    assert len({row[1] for row in rows}) == 2
+    assert len({row[1] for row in rows}) == 3
 
 
 def test_tail_shows_the_accepted_events_of_the_run_and_ends_with_it(record: Path, capsys: pytest.CaptureFixture[str]):
