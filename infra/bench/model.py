@@ -28,6 +28,14 @@ def _framed(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def _said(body: bytes) -> int:
+    """How many tokens the answer has that is to be gone on with."""
+    if b'"assistant"' not in body:
+        return 0
+    last = orjson.loads(body)["messages"][-1]
+    return len(last["content"].split()) if last["role"] == "assistant" else 0
+
+
 _TOKENS = [_chunk({"role": "assistant", "content": f"t{index} "}) for index in range(10_000)]
 _END = _chunk({}, "stop") + _framed(_LAST) + b"0\r\n\r\n"
 
@@ -59,8 +67,9 @@ class Model(asyncio.Protocol):
         pace = {name.decode(): float(value) for name, value in _PACE.findall(body)}
         if self._transport is not None:
             self._transport.write(_HEAD)
-        begin = self._loop.time() + pace.get("first_ms", 5) / 1000
-        self._loop.call_at(begin, self._speak, 0, int(pace.get("n", 50)), begin, pace.get("gap_ms", 5) / 1000)
+        said, gap_s = _said(body), pace.get("gap_ms", 5) / 1000
+        first = self._loop.time() + pace.get("first_ms", 5) / 1000
+        self._loop.call_at(first, self._speak, said, int(pace.get("n", 50)), first - said * gap_s, gap_s)
 
     def _speak(self, said: int, count: int, begin: float, gap: float) -> None:
         """All tokens that are due by now: a loop that was late does not slow the pace."""
