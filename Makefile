@@ -11,7 +11,7 @@ ARGS ?=
 PEERS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fix kafka bench schemas migration ci lock
+.PHONY: help setup run test check fix kafka bench soak schemas migration ci lock
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ kafka: setup ## a real Apache Kafka in the foreground, at 127.0.0.1:9092
 
 bench: setup ## the figures, on both logs, beside a raw baseline (PEERS=dbos,restate for others; ARGS="--write" keeps them)
 	@PEERS="$(PEERS)" $(BIN)/python -m infra.bench $(ARGS)
+
+soak: setup ## mixed runs under random kills for half an hour, judged by the log (ARGS="--minutes 3")
+	@$(BIN)/python -m infra.bench.soak $(ARGS)
 
 schemas: setup ## write events/schemas/ anew from the classes, and show the difference
 	@$(BIN)/python -m infra.schemas $(ARGS)

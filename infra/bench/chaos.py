@@ -37,13 +37,12 @@ class Chaos:
         """Until `stop`."""
         draw = random.Random(self.seed)
         began = time.monotonic()
-        due = weigh = began
-        due += self.every_s
+        due, weigh = began + self.every_s, began
         while not stop.is_set():
             now = time.monotonic()
             if now >= due:
-                due += self.every_s
                 await self._kill(draw.choice([*self.fleet.names, *([BROKER] if self.broker else [])]))
+                due = time.monotonic() + self.every_s
             if now >= weigh:
                 weigh += _WEIGH_S
                 self._weigh(now - began)

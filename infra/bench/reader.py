@@ -75,7 +75,7 @@ class Reader:
                     self.run = answer.headers["x-event-id"]
                     await self._read(answer, until)
                 else:
-                    self.refusals.append(f"{answer.status_code} {(await answer.aread())[:300].decode(errors='replace')}")
+                    self.refusals.append(_refusal(answer.status_code, await answer.aread()))
         except httpx.TransportError as wrong:
             self.refusals.append(type(wrong).__name__)
         if self.ended is None and (until is None or len(self.words) < until):
@@ -102,3 +102,12 @@ class Reader:
                 self.words.append(piece)
             if until is not None and len(self.words) >= until:
                 return
+
+
+def _refusal(status: int, body: bytes) -> str:
+    """In a few words; the code of the surface first, where there is one."""
+    try:
+        said = json.loads(body)
+        return f"code-{said['code']} {said['message'][:200]}"
+    except (ValueError, KeyError, TypeError):
+        return f"{status} {body[:200].decode(errors='replace')}"

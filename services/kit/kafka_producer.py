@@ -60,7 +60,8 @@ async def send(cluster: Cluster, producer: Any, topic: str, partition: int, reco
     try:
         async with asyncio.timeout(DEADLINE_S):
             acknowledged = await producer.send_batch(batch, cluster.name(topic), partition=partition)
-            written = await acknowledged
+            acknowledged.add_done_callback(_heard)
+            written = await asyncio.shield(acknowledged)
     except TimeoutError:
         cluster.health.reachable = False
         raise AppendFailed(f"Apache Kafka did not acknowledge a batch for {topic}, partition {partition}, in {DEADLINE_S:g} s") from None
@@ -72,14 +73,22 @@ async def send(cluster: Cluster, producer: Any, topic: str, partition: int, reco
     return written.offset
 
 
+def _heard(acknowledged: "asyncio.Future[Any]") -> None:
+    """Whoever waited may have left: then nobody asks for the failure."""
+    if not acknowledged.cancelled():
+        acknowledged.exception()
+
+
 async def discard(producer: Any) -> None:
     """End a producer without waiting for what it could not deliver; what is in flight may still arrive."""
     sender: asyncio.Task[None] | None = producer._sender.sender_task  # noqa: SLF001 (its stop waits for batches that never resolve)
     if sender is not None:
         sender.cancel()
         await asyncio.wait([sender])
-        for waiting in producer._message_accumulator._batches.values():  # noqa: SLF001 (see above)
+        accumulator = producer._message_accumulator  # noqa: SLF001 (see above)
+        for waiting in accumulator._batches.values():  # noqa: SLF001
             for batch in waiting:
+                accumulator._pending_batches.add(batch)  # noqa: SLF001 (one that was to be sent again is taken from there at its end)
                 batch.future.cancel()
     await producer.stop()
 
