@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from infra.bench.fleet import Fleet
-from infra.kafka.broker import LocalBroker
+from infra.kafka.broker import CannotStart, LocalBroker
 
 BROKER = "broker"
 _LOOK_S = 1.0
@@ -69,10 +69,17 @@ class Chaos:
         if name == BROKER:
             assert self.broker is not None, "only a broker that is there is drawn"
             await asyncio.to_thread(self.broker.stop, signal.SIGKILL)
-            await asyncio.to_thread(self.broker.start)
+            await self._start_the_broker(self.broker)
         elif self.fleet.runs(name):
             await asyncio.to_thread(self.fleet.kill, name)
             self.fleet.start(name)
+
+    async def _start_the_broker(self, broker: LocalBroker) -> None:
+        while True:
+            try:
+                return await asyncio.to_thread(broker.start)
+            except CannotStart:
+                self.ended[BROKER] += 1
 
     def _weigh(self, at: float) -> None:
         for name, megabytes in self.fleet.resident_mb(self.fleet.names).items():

@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from infra.bench import flows
-from infra.bench.__main__ import KEY, _deploy, _process
 from infra.bench.chaos import Chaos
 from infra.bench.fleet import Fleet, environment
 from infra.bench.load import percentile
 from infra.bench.reader import Reader
+from infra.bench.service import KEY, Running, Service, process
 from infra.bench.verdict import Verdict, judge
 from infra.kafka.broker import LocalBroker, free_port, running
 from services.dev import demo
@@ -156,7 +156,7 @@ async def _soak(folder: Path, seconds: float, rate: float, kill_every: float, se
         names = PROGRAMS if broker else ("dev-1",)
         fleet = stack.enter_context(Fleet(chosen, folder, names, "infra.bench.server"))
         model = free_port()
-        stack.enter_context(_process("infra.bench.model", str(model)))
+        stack.enter_context(process("infra.bench.model", str(model)))
         settings = _settings(chosen)
         await asyncio.to_thread(_begin, fleet, broker)
         if broker:
@@ -211,7 +211,8 @@ async def _load(fleet: Fleet, model: str, seed: int) -> AsyncIterator[Load]:
         async with asyncio.timeout(60):
             while (await client.get("/v1/runs")).status_code != httpx.codes.OK:  # noqa: ASYNC110 (nobody rings a bell)
                 await asyncio.sleep(0.2)
-        answer, steps = await _deploy(client, flows.answer(model, PACE)), await _deploy(client, flows.steps(3))
+        service = Service(fleet.ports[fleet.names[-1]], Running(fleet.pid(fleet.names[-1])), client)
+        answer, steps = await service.deploy(flows.answer(model, PACE)), await service.deploy(flows.steps(3))
         yield Load(client, fleet.urls, answer, steps, seed)
 
 
