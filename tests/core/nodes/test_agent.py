@@ -149,3 +149,39 @@ def test_what_an_agent_needs_is_said_when_it_is_saved(changes: dict[str, Any], s
     with pytest.raises(Problem) as wrong:
         compile_(document(**changes))
     assert said in wrong.value.message
+
+
+CALLS = [FunctionCall(f"c{number}", "add", f'{{"a": {number}}}') for number in range(4)]
+
+
+def four_calls(die_at: int) -> tuple[list[str], list[tuple[str, str]], Story]:
+    """An agent with four calls whose owner dies before the step `die_at` is done; the calls that were made, and the last prompt."""
+    story, called = told(document(turns=9), q="tea"), list[str]()
+    prompt: list[tuple[str, str]] = []
+    for step in range(10):
+        if step == die_at:
+            story.asked("it")
+            story.taken_over()
+        asked = story.asked("it")
+        if isinstance(asked, AgentToolsRequest):
+            story.tell("it", Done(outputs=OFFERED))
+        elif isinstance(asked, AgentCallRequest):
+            called.append(asked.call.id)
+            story.tell("it", used())
+        else:
+            assert isinstance(asked, ModelRequest)
+            prompt = [(one.role, one.content) for one in asked.messages]
+            if len(called) == 4:
+                story.say("it", "done").done("it")
+            else:
+                story.tell("it", Done(calls=(CALLS[len(called)],)))
+    return called, prompt, story
+
+
+@pytest.mark.parametrize("die_at", range(10))
+def test_wherever_its_owner_dies_no_recorded_call_is_made_again_and_the_transcript_is_the_same(die_at: int):
+    called, prompt, story = four_calls(die_at)
+    assert called == ["c0", "c1", "c2", "c3"]
+    assert prompt == four_calls(-1)[1]
+    assert story.outputs("it") == {"output": "done", "REASONING_CONTENT": "[tool]" * 4}
+    assert story.over

@@ -1,5 +1,7 @@
 """Calling an operation of a tool: over a socket, with keys from the store, on the record by digests."""
 
+import base64
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +11,7 @@ from services.core.effects import Done, ToolAnswered, ToolRequest, ToolSent
 from services.kit.database import Database
 from services.processor.effects import EffectWorld
 from tests.support.fixtures.effect_tools import keep, secret, tool_rows, tool_world
-from tests.support.fixtures.effects import PlainSecrets, outcomes_of
+from tests.support.fixtures.effects import PlainSecrets, effect_settings, effect_world, outcomes_of
 from tests.support.fixtures.tool_server import tools
 from tests.support.openapi import weather
 from tests.support.tool_server import ToolServer
@@ -102,3 +104,25 @@ async def test_an_answer_that_says_json_and_is_none_is_a_failure(world: EffectWo
     assert "no JSON" in (await perform(world))[-1].problem.message
     tools.answers["/answer"] = (200, "application/json", b"[" * 100 + b"]" * 100)
     assert "no JSON" in (await perform(world))[-1].problem.message
+
+
+async def test_the_tool_platform_is_asked_in_its_own_words(tool_rows: Database, tools: ToolServer):
+    document = json.dumps(weather("https://nowhere.example"))
+    tools.answers["/get"] = {"code": 0, "data": {"tools": [{"id": "far", "schema": document}]}}
+    tools.answers["/run"] = {"header": {"code": 0, "message": ""}, "payload": {"text": {"text": '{"sky": "blue"}'}}}
+    urls = {"PLUGIN_GET_URL": f"{tools.url}/get", "PLUGIN_RUN_URL": f"{tools.url}/run"}
+    world = effect_world(effect_settings(**urls), database=tool_rows)
+    given = {"city": "Hefei", "reason": "tea", "X-Caller": "us"}
+    asked = {"tool": "far", "operation": "forecast", "arguments": given, "business": ("X-Caller",)}
+    assert (await perform(world, **asked))[-1] == Done(outputs={"result": {"sky": "blue"}})
+    get, run = tools.asked
+    assert get.query == [("tool_ids", "far"), ("versions", "V1.0"), ("app_id", "demo")]
+    assert run.json["header"] == {"app_id": "demo"}
+    assert run.json["parameter"] == {"tool_id": "far", "operation_id": "forecast", "version": "V1.0"}
+    told = {name: json.loads(base64.b64decode(value)) for name, value in run.json["payload"]["message"].items()}
+    assert told == {"path": {"city": "Hefei"}, "query": {"units": "metric"}, "header": {"X-Caller": "us"}, "body": {"reason": "tea"}}
+    tools.answers["/run"] = {"header": {"code": 10, "message": "words"}, "payload": {}}
+    broke = (await perform(world, **asked))[-1]
+    assert (broke.problem.code, broke.problem.message) == (23400, "the tool far failed with the platform's code 10")
+    await world.toolbox.aclose()
+    await world.models.aclose()
