@@ -1,7 +1,7 @@
 """`if-else`: takes the first case whose conditions hold (astron.md 4.9.6). Level 999 is the else.
 
 A case that cannot be evaluated (a number against a word) is passed over. Where nothing matches and there is no else the
-node fails; the original takes the last case although it is false (weak point 32).
+node fails with 23100; the original takes the last case although it is false (weak point 32).
 """
 
 from collections.abc import Collection
@@ -65,7 +65,9 @@ def work(node: Node, inputs: Inputs) -> Finished:
 
     chosen = next((case for case in _cases(node) if of(case)), None)
     if chosen is None:
-        raise Problem(Code.ENG_RUN_ERROR, f"Branch not found: no case of {node.alias} holds, and it has no else (level {_ELSE})")
+        raise Problem(
+            Code.IF_ELSE_NODE_EXECUTION_ERROR, f"Branch not found: no case of {node.alias} holds, and it has no else (level {_ELSE})"
+        )
     return Finished({"res": True}, handle=chosen.id)
 
 

@@ -89,7 +89,7 @@ def test_a_case_that_cannot_be_evaluated_is_passed_over():
 def test_without_a_match_and_without_an_else_the_node_fails_and_takes_no_false_case():
     document = two_ways(("y", ("v", "is", "x")), ("n", ("v", "is", "y")), inputs={"v": "z", "x": "x", "y": "y"})
     run = told(document)
-    assert (run.last.type, run.last.code, run.last.node) == ("run.failed", 22301, "if-else::if")
+    assert (run.last.type, run.last.code, run.last.node) == ("run.failed", 23100, "if-else::if")
     assert run.last.message == "Branch not found: no case of if holds, and it has no else (level 999)"
 
 
