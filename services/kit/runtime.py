@@ -15,8 +15,8 @@ try:
 except ImportError:  # no wheel for this platform
     _loop = None
 
-_YOUNG, _MIDDLE, _OLD = 20_000, 20, 50
-"""Our events live long or end at once and make no cycles: the collector looks seldom, and never again at what was imported."""
+_YOUNG, _MIDDLE, _OLD = 5_000, 10, 200
+"""Our events live long or end at once and make no cycles: the collector looks seldom and briefly, and never at what was imported."""
 _SWITCH_S = 0.001
 """The log's writer waits at most so long for the interpreter when its sync is done; 5 ms would be more than the sync itself."""
 
