@@ -23,6 +23,7 @@ EVENTS: tuple[type[Event], ...] = (
     run.RunCancelled,
     node.NodeStarted,
     node.NodeStepCompleted,
+    node.ChildStarted,
     node.RoundOpened,
     node.RoundCompleted,
     node.NodeCompleted,

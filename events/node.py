@@ -80,6 +80,19 @@ class NodeStepCompleted(NodeEvent):
     awaits: Awaits = "nothing"
 
 
+class ChildStarted(NodeEvent):
+    """The node run handed its work to a run of its own: this version of this flow, pinned by hash. `run.started` of the child follows.
+
+    What the child shows comes as text of this node run, its questions as questions of this node run.
+    """
+
+    type: ClassVar[str] = "child.started"
+    child: str
+    flow: str
+    flow_version: str
+    definition: str
+
+
 class RoundOpened(NodeEvent):
     """A round of an iteration or loop began. `round` counts from 0 and is the next element of its nodes' paths.
 

@@ -30,12 +30,22 @@ class Turn(Value):
     content_type: Literal["text", "image", "audio"] = "text"
 
 
+class ParentRun(Value):
+    """The node run that started a run as its child. `depth` counts the runs above it."""
+
+    run: str
+    node: str
+    path: tuple[int, ...] = ()
+    attempt: int
+    depth: int
+
+
 class RunTerms(Fact):
     """What is wished of a run, and what was accepted: the pinned definition by hash, the parameters, the history.
 
     `subject` names whose words these are; `surface` is the dialect that asked (astron, agent, openai, …). `document` is the
     definition itself where no flow has it (a chat with a model, a bot); its secrets are references. `keys_of` is the app
-    whose secrets they are, where it is not the caller's own.
+    whose secrets they are, where it is not the caller's own. `parent` is there for a run that a node of another run started.
     """
 
     run: str
@@ -55,6 +65,7 @@ class RunTerms(Fact):
     history: Protected[tuple[Turn, ...]]
     ext: Protected[dict[str, JsonValue]]
     idempotency_key: str = ""
+    parent: ParentRun | None = None
 
     @property
     def asked(self) -> str:

@@ -4,6 +4,7 @@ A stream is one history with one key. Its slot (0 to 4095) is in the id of runs 
 others; a table fixed per cluster maps slots to partitions.
 """
 
+import hashlib
 import zlib
 
 COMMANDS = "prozess.commands"
@@ -62,6 +63,13 @@ def mint(milliseconds: int, slot: int, sequence: int) -> str:
     if not (0 <= milliseconds < 1 << 41 and 0 <= slot < SLOTS and 0 <= sequence < _SEQUENCES):
         raise ValueError("an id needs milliseconds below 2^41, a slot below 4096 and a sequence below 1024")
     return str(milliseconds << 22 | slot << 10 | sequence)
+
+
+def child_id(parent: str, *node_run: str | int) -> str:
+    """The id of the run that a node run starts: in its parent's slot, always the same for the same node run."""
+    named = hashlib.sha256("\0".join(map(str, (parent, *node_run))).encode()).digest()
+    number = int.from_bytes(named[:8])
+    return mint(number >> 10 & (1 << 41) - 1, slot_of_id(parent), number & _SEQUENCES - 1)
 
 
 def slot_of_id(id_: str) -> int:

@@ -238,6 +238,15 @@ class AgentCallRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseRequest:
+    """Find what a start of this flow runs, and whether this app may start it. `version` "" = the newest."""
+
+    app: str
+    flow: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoopRequest:
     """Ask for nothing: an effect that exists for `make bench` only."""
 
@@ -255,6 +264,7 @@ Request = (
     | AgentToolsRequest
     | AgentCallRequest
     | VariablesRequest
+    | ReleaseRequest
     | NoopRequest
 )
 
@@ -332,6 +342,16 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """What a start of a flow runs: ends the effect, as `Done` does. `owner` is the app whose flow it is."""
+
+    flow: str
+    version: str
+    definition: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class Broke:
     """The effect failed. `temporary` says that trying again may help."""
 
@@ -339,4 +359,4 @@ class Broke:
     temporary: bool = False
 
 
-Outcome = Piece | Called | Responded | Retrieved | ToolSent | ToolAnswered | Done | Broke
+Outcome = Piece | Called | Responded | Retrieved | ToolSent | ToolAnswered | Done | Pinned | Broke

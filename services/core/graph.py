@@ -236,6 +236,8 @@ def stage_of(node: Node, name: str) -> str:
     found = next((one for one in node.outputs if one.name == name), None)
     if found is None or found.schema.get("type", "string") != "string":
         return ""
+    if node.kind.stages is not None:
+        return node.kind.stages.get(name, "")
     return "reasoning" if name == THINKING else "content"
 
 

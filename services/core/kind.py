@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from events.envelope import Stage
 from events.question import Option
 from events.run import RunTerms, Turn
 from services.core.codes import Code
@@ -169,6 +170,21 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """Work that a run of its own does: this version of a flow, pinned by hash, with these parameters.
+
+    `owner` is the app whose flow it is; `history` is what it is told of the conversation.
+    """
+
+    flow: str
+    flow_version: str
+    definition: str
+    owner: str
+    values: dict[str, JsonValue]
+    history: tuple[Turn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Speech:
     """What an output node shows: units in order. `streamed` says whether they are shown one by one or all at the end.
 
@@ -203,14 +219,15 @@ class Kind:
     that preset outputs take. `more_inputs` are inputs that its parameters hold.
     With `sees_absence` inputs that refer to nodes which did not run are null, not defaults.
     `rounds` is how many rounds of the earlier conversation a node is given (7), `budget` how much of them fits.
-    `gates`: output nodes after this one wait for it (3.7, output dependencies). `streams`: its text may be shown as it comes.
+    `gates`: output nodes after this one wait for it (3.7, output dependencies). `streams`: its text may be shown as it comes,
+    as the outputs that `stages` names (all, and thinking apart, where it is None).
     """
 
     name: str
     params: type[Params]
     failure: Code
     work: Callable[[Node, Inputs], Finished] | None = None
-    ask: Callable[[Node, Inputs, Asking], Request | Query | Finished] | None = None
+    ask: Callable[[Node, Inputs, Asking], Request | Query | Call | Finished] | None = None
     stepwise: bool = False
     receive: Callable[[Node, Inputs, Answer], Finished] | None = None
     conclude: Callable[[Node, str, str], Finished] | None = None
@@ -218,6 +235,7 @@ class Kind:
     body: Body | None = None
     gates: bool = False
     streams: Callable[[Node], bool] = lambda _: False
+    stages: Mapping[str, Stage] | None = None
     retries: bool = False
     limits_attempt: bool = False
     handles: Callable[[Node], Collection[str] | None] | None = None

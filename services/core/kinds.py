@@ -9,6 +9,7 @@ from services.core.nodes.database import DATABASE
 from services.core.nodes.decision_making import DECISION_MAKING
 from services.core.nodes.end import END
 from services.core.nodes.extractor_parameter import EXTRACTOR_PARAMETER
+from services.core.nodes.flow import FLOW
 from services.core.nodes.if_else import IF_ELSE
 from services.core.nodes.ifly_code import IFLY_CODE
 from services.core.nodes.iteration import ITERATION
@@ -66,6 +67,7 @@ KINDS: Mapping[str, Kind] = {
         MEMORY_SEARCH,
         PLUGIN,
         RPA,
+        FLOW,
         WIKI_RETRIEVE,
         WIKI_PROMPT,
         END,

@@ -45,7 +45,7 @@ class NodeRun:
 
     `awaits` is what it waits for while it runs, `history` what it was given of the conversation before. `steps` are the results of
     its recorded steps, `since` when the step under way was first tried, `said` how many pieces of content and of reasoning came
-    before it; `taken_over` says that it began with an earlier owner.
+    before it; `taken_over` says that it began with an earlier owner. `child` is the run that works for it.
     """
 
     status: Literal["running", "completed", "skipped", "failed"]
@@ -68,6 +68,7 @@ class NodeRun:
     since: int = 0
     taken_over: bool = False
     usage: r.Usage | None = None
+    child: str = ""
 
     @property
     def settled(self) -> bool:

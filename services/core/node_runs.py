@@ -13,12 +13,14 @@ from events.node import Awaits, NodeCompleted, NodeFailed, NodeStarted, Variable
 from events.node import Problem as Said
 from events.run import RunFailed, RunStepsExceeded, Usage
 from events.run import Turn as Earlier
+from services.core.children import begin
 from services.core.codes import Code
 from services.core.graph import defaults
-from services.core.kind import Finished, Node
+from services.core.kind import Call, Finished, Node
 from services.core.problems import Problem
 from services.core.rescue import give_up, survivor
 from services.core.run_state import Place
+from services.core.steps import ask
 from services.core.turn import Turn
 from services.core.values import misfits
 
@@ -78,6 +80,10 @@ def start_again(turn: Turn, place: Place, reason: str) -> None:
             }
         )
     )
+    if node.awaits == "child":
+        call = ask(turn.run, place, turn.graph, turn.limits)
+        assert isinstance(call, Call), "who waits for a child calls it"
+        begin(turn, place, call)
 
 
 def complete(turn: Turn, place: Place, finished: Finished, usage: Usage | None = None, **more: object) -> bool:

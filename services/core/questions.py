@@ -64,6 +64,10 @@ def why_not(state: RunState, wish: AnswerQuestion, time: int) -> Problem | None:
         return Problem(Code.APP_FLOW_NO_LICENSE_ERROR, "the run belongs to another app")
     if not isinstance(state, Active):
         return Problem(Code.EVENT_REGISTRY_NOT_FOUND_ERROR, "the run has ended")
+    if state.terms.parent is not None:
+        return Problem(
+            Code.EVENT_REGISTRY_NOT_FOUND_ERROR, f"the question was put to the person by run {state.terms.parent.run}: answer there"
+        )
     question = state.question
     if question is not None and question.number == wish.question:
         expired = time >= question.deadline

@@ -168,9 +168,14 @@ def _stream(turn: Turn, place: Place, units: tuple[Unit, ...], unit: int) -> tup
         return None
     producer = turn.seen_from(source.node, place)
     node = turn.node_run(producer)
-    if node is not None and (node.status == "skipped" or (node.status == "completed" and node.problem is not None)):
+    if node is not None and (node.status == "skipped" or (node.status == "completed" and (node.problem is not None or _silent(node)))):
         return None
     return producer, "reasoning" if stage == "reasoning" else "content"
+
+
+def _silent(node: NodeRun) -> bool:
+    """Whether it ended with outputs and no text: a sub-flow may."""
+    return node.kind == "flow" and not len(node.content) and not len(node.reasoning)
 
 
 def _available(turn: Turn, place: Place, unit: Placeholder) -> bool:

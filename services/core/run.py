@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from events.commands import AnswerQuestion, CancelRun, StartRun
-from events.delta import NodeDelta
 from events.envelope import Event, Protected
 from events.node import ContextRetrieved, ModelCalled, ModelResponded, NodeTimedOut, PassageAt, ToolCalled, ToolReturned
 from events.node import Problem as Said
 from events.refusal import CommandRefused
 from events.run import RunCancelled, RunStarted, RunTimedOut
 from events.run import Turn as Earlier
+from services.core import called
+from services.core.children import ChildTold, Relayed
 from services.core.codes import Code
-from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded, Retrieved, ToolAnswered, ToolSent
+from services.core.effects import Broke, Called, Done, Outcome, Piece, Pinned, Request, Responded, Retrieved, ToolAnswered, ToolSent
 from services.core.graph import Graph
-from services.core.kind import Finished, Query
+from services.core.kind import Call, Finished, Query
 from services.core.node_runs import broke, complete, completed, fail, said, start, start_again
 from services.core.problems import Problem
 from services.core.questions import answer, ends_at, expire, why_not
-from services.core.release import shown_at
 from services.core.run_state import Active, Ended, NodeRun, NotStarted, Place, RunState
-from services.core.scheduling import advance, show, sweep, unfinished
+from services.core.scheduling import advance, hear, show, sweep, unfinished
 from services.core.steps import ask, due, quiet_ms, receive, step
 from services.core.turn import Limits, Turn
 from services.core.values import default_of, encodable, misfits
@@ -60,7 +60,7 @@ class GoOn:
     """The last step was full."""
 
 
-Input = StartRun | CancelRun | AnswerQuestion | Told | Due | TakenOver | GoOn
+Input = StartRun | CancelRun | AnswerQuestion | Told | ChildTold | Relayed | Due | TakenOver | GoOn
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def due_at(state: RunState, graph: Graph, limits: Limits) -> int | None:
         return None
     quiet = [due(graph, place, state.nodes[place], limits) + GRACE_MS for place in state.working]
     deadline = [state.question.deadline] if state.question else []
-    return min([ends_at(state, limits.run_ms), *quiet, *deadline, *state.pauses.values()])
+    return min([ends_at(state, limits.run_ms), *quiet, *deadline, *state.pauses.values(), *called.ends(state, graph).values()])
 
 
 def rounds_wanted(graph: Graph, wish: StartRun) -> int:
@@ -113,7 +113,7 @@ def rounds_wanted(graph: Graph, wish: StartRun) -> int:
 def request(state: Active, place: Place, graph: Graph, limits: Limits) -> Request:
     """What a working node asks of the world, derived from the record."""
     asked = ask(state, place, graph, limits)
-    assert not isinstance(asked, Finished | Query), "a node that works asks something of the world"
+    assert not isinstance(asked, Finished | Query | Call), "a node that works asks something of the world"
     return asked
 
 
@@ -151,12 +151,16 @@ def _start(turn: Turn, wish: StartRun, remembered: tuple[Earlier, ...]) -> None:
     advance(turn, [place])
 
 
-def _react(turn: Turn, input_: AnswerQuestion | Told | Due | TakenOver | GoOn) -> None:
+def _react(turn: Turn, input_: AnswerQuestion | Told | ChildTold | Relayed | Due | TakenOver | GoOn) -> None:
     match input_:
         case AnswerQuestion():
             _moved(turn, answer(turn, input_))
+        case Relayed():
+            _moved(turn, called.relay(turn, input_))
         case Told():
             _told(turn, input_)
+        case ChildTold():
+            _moved(turn, called.told(turn, input_))
         case Due():
             _due(turn)
         case TakenOver():
@@ -172,20 +176,7 @@ def _told(turn: Turn, told: Told) -> None:
         return
     match outcome:
         case Piece():
-            shown, unit = shown_at(turn, place, outcome.stage) or ("", 0)
-            turn.emit(
-                NodeDelta(
-                    node=place[0],
-                    path=place[1],
-                    attempt=told.attempt,
-                    stage=outcome.stage,
-                    text=turn.words(outcome.text),
-                    shown=shown,
-                    unit=unit,
-                )
-            )
-            if not shown:
-                show(turn)
+            hear(turn, place, told.attempt, outcome)
         case Called():
             turn.emit(
                 ModelCalled(
@@ -214,6 +205,9 @@ def _told(turn: Turn, told: Told) -> None:
             turn.emit(_evidence(place, told.attempt, outcome))
         case ToolSent() | ToolAnswered():
             turn.emit(_of_tool(place, told.attempt, outcome))
+        case Pinned():
+            words: dict[str, JsonValue] = {"flow": outcome.flow, "version": outcome.version, "definition": outcome.definition}
+            _done(turn, place, node, Done(outputs={**words, "owner": outcome.owner}))
         case Done():
             _done(turn, place, node, outcome)
         case Broke():
@@ -299,6 +293,13 @@ def _due(turn: Turn) -> None:
         return
     for place in sorted(one for one, at in run.pauses.items() if turn.time >= at and one[0] in turn.graph.nodes):
         start_again(turn, place, reason="retried")
+    for moved in called.expire(turn):
+        _moved(turn, moved)
+    if not turn.over:
+        _expire_effects(turn, run)
+
+
+def _expire_effects(turn: Turn, run: Active) -> None:
     for place in sorted(one for one in run.working if one[0] in turn.graph.nodes):
         if place not in turn.run.working:
             continue

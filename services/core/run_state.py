@@ -80,6 +80,13 @@ class Active:
     shown: Pieces = NOTHING
     said: tuple[Exchange, ...] = ()
 
+    @property
+    def children(self) -> dict[str, Place]:
+        """The runs that work for its nodes now, and for which."""
+        found = {self.nodes[place].child: place for place in self.waiting if place in self.nodes}
+        found.pop("", None)
+        return found
+
     def errand(self, place: Place) -> Errand | None:
         """What is under way for a node run; None where no effect is."""
         if place not in self.working:
@@ -152,6 +159,8 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
             return state if event.again_at is None else replace(state, pauses={**state.pauses, place: event.again_at})
         case n.NodeSkipped():
             return _ended(_with(_silenced(_out_of_line(state, place), frozenset({place})), place, NodeRun("skipped")), place)
+        case n.ChildStarted():
+            return _with(state, place, replace(node, child=event.child)) if node else state
         case n.RoundOpened() | n.RoundCompleted():
             return _round(state, place, event)
         case n.ModelCalled() | n.ModelResponded() | n.ContextRetrieved() | n.ToolCalled() | n.ToolReturned():
@@ -295,7 +304,12 @@ def _stepped(state: Active, place: Place, node: NodeRun, event: n.NodeStepComple
         taken_over=False,
         usage=_sum(node.usage or r.Usage(), event.usage) if event.usage else node.usage,
     )
-    return _awaiting(replace(_with(state, place, stepped), steps=state.steps + 1), place, event.awaits)
+    state = replace(_with(state, place, stepped), steps=state.steps + 1)
+    if event.awaits == "child":
+        state = _out_of_line(state, place)
+    elif event.awaits == "person" and place not in state.line:
+        state = replace(state, line=(*state.line, place))
+    return _awaiting(state, place, event.awaits)
 
 
 def _completed(state: Active, place: Place, node: NodeRun | None, event: n.NodeCompleted) -> Active:

@@ -9,13 +9,15 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import JsonValue
 
+from events.delta import NodeDelta
 from events.node import NodeCompleted, NodeSkipped
 from events.run import RunCompleted
+from services.core.effects import Piece
 from services.core.kind import Finished
 from services.core.node_runs import broke, complete, exhaust, fail, said, start
 from services.core.problems import Problem
 from services.core.questions import ask
-from services.core.release import speak, whole_text
+from services.core.release import shown_at, speak, whole_text
 from services.core.rounds import at_once, close, go_on, held_back
 from services.core.run_state import NodeRun, Place
 from services.core.steps import awaits_of, first
@@ -101,6 +103,24 @@ def show(turn: Turn) -> bool:
         else:
             return True
     return False
+
+
+def hear(turn: Turn, place: Place, attempt: int, piece: Piece) -> None:
+    """A node said something: it is shown now, or later by reference."""
+    shown, unit = shown_at(turn, place, piece.stage) or ("", 0)
+    turn.emit(
+        NodeDelta(
+            node=place[0],
+            path=place[1],
+            attempt=attempt,
+            stage=piece.stage,
+            text=turn.words(piece.text),
+            shown=shown,
+            unit=unit,
+        )
+    )
+    if not shown:
+        show(turn)
 
 
 def _look_at(turn: Turn, place: Place) -> Iterable[Place]:

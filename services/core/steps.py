@@ -9,9 +9,10 @@ from pydantic import JsonValue
 
 from events.node import Awaits, NodeStepCompleted
 from events.run import Turn as Earlier
+from services.core.children import begin, check_depth
 from services.core.effects import Done, Request
 from services.core.graph import Graph
-from services.core.kind import Answer, Asking, Finished, Node, Query
+from services.core.kind import Answer, Asking, Call, Finished, Node, Query
 from services.core.problems import Problem
 from services.core.run_state import Active, NodeRun, Place, Step, keys_of
 from services.core.turn import Limits, Turn
@@ -23,8 +24,8 @@ def quiet_ms(graph: Graph, place: Place, limits: Limits) -> int:
     return int(retry.timeout * 1000) if retry.should_retry else limits.quiet_ms
 
 
-Asked = Request | Query | Finished
-"""What a node asks of the world or of a person, or its result."""
+Asked = Request | Query | Call | Finished
+"""What a node asks of the world, of a person or of another run, or its result."""
 
 
 def due(graph: Graph, place: Place, node: NodeRun, limits: Limits) -> int:
@@ -40,6 +41,8 @@ def awaits_of(asked: Asked) -> Awaits:
     """What a node waits for that asks this."""
     if isinstance(asked, Query):
         return "person"
+    if isinstance(asked, Call):
+        return "child"
     return "nothing" if isinstance(asked, Finished) else "effect"
 
 
@@ -99,6 +102,8 @@ def take_step(turn: Turn, place: Place, result: Step, outcome: Done | None = Non
     asked: Asked | Problem
     try:
         asked = ask(turn.run, place, turn.graph, turn.limits, result)
+        if isinstance(asked, Call):
+            check_depth(turn, asked)
     except Problem as problem:
         asked = problem
     turn.emit(
@@ -114,4 +119,6 @@ def take_step(turn: Turn, place: Place, result: Step, outcome: Done | None = Non
     )
     if isinstance(asked, Problem):
         raise asked
+    if isinstance(asked, Call) and not turn.run.nodes[place].child:
+        begin(turn, place, asked)
     return asked if isinstance(asked, Finished) else None

@@ -139,6 +139,7 @@ class Settings(BaseSettings):
     question_limit_s: float = Field(
         2_592_000.0, ge=60, description="How long a flow may let a question wait for its answer, in seconds; it asks for as much itself."
     )
+    subflow_depth: int = Field(8, ge=1, le=64, description="How deep flows may call flows; a flow that calls itself ends there.")
     node_limit_s: float = Field(60.0, ge=5, description="How long a node's effect may stay silent, in seconds.")
     snapshot_events: int = Field(
         10_000, ge=1, description="Events of a partition after which a snapshot is written: about what a takeover has to fold."

@@ -14,8 +14,8 @@ from events.run import RunTerms
 from services.core.codes import Code
 from services.core.graph import Graph
 from services.core.questions import ends_at
-from services.core.run import Due, GoOn, TakenOver, Told, decide
-from services.core.run_state import Active, Errand, RunState, errand_of
+from services.core.run import Due, GoOn, Input, TakenOver, Told, decide
+from services.core.run_state import Active, Errand, NotStarted, RunState, errand_of
 from services.core.turn import Limits
 from services.processor.state import Answer, PartitionState, Said
 from services.processor.watch import event_id
@@ -70,16 +70,21 @@ class Deciding:
         """Say no to the command that stands at `offset`."""
         return self._answered(command, offset, time, self.state.refuse(command.meta, code, message))
 
-    def move(self, run: str, input_: Move, time: int, graph: Graph) -> Step | None:
-        """Decide an outcome, a timer or a takeover; None where the run is not open. Many leave no event."""
-        state = self.state.runs.get(run)
-        if state is None:
+    def move(self, run: str, input_: Input, time: int, graph: Graph) -> Step | None:
+        """Decide an outcome, a timer, a takeover, or what another run wants of this one; None where the run is not open.
+
+        Many leave no event.
+        """
+        state = self.state.run(run)
+        if isinstance(input_, StartRun) and isinstance(state, NotStarted):
+            app = input_.app
+        elif isinstance(state, Active):
+            app = state.terms.app
+        else:
             return None
         decision = decide(state, input_, time, graph, self._limits)
         stream = topics.run_stream(run)
-        return self._fold(
-            run, [self._envelope(Said(stream, state.terms.app, event), time) for event in decision.events], decision.more, decision.state
-        )
+        return self._fold(run, [self._envelope(Said(stream, app, event), time) for event in decision.events], decision.more, decision.state)
 
     def taken_over(self) -> dict[str, int]:
         """What the last owner left: each open run, and when its time is over (ms since 1970). Each is moved by `TakenOver` next."""

@@ -51,6 +51,10 @@ class Definitions:
         self._graphs.move_to_end(digest)
         return graph
 
+    def at_hand(self, digest: str) -> Graph | None:
+        """The graph of a hash, if it was loaded not long ago."""
+        return self._graphs.get(digest)
+
     async def _document(self, digest: str, patience_s: float | None) -> Document:
         def say(attempt: RetryCallState) -> None:
             if attempt.attempt_number >= _SAY_FROM:

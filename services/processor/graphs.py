@@ -32,6 +32,13 @@ class Graphs:
         """The graph of an open run; None while it is missing."""
         return self._graphs.get(run)
 
+    def of(self, run: str, definition: str) -> Graph | None:
+        """The graph of a run that is open, or begins now with a definition that was just loaded."""
+        graph = self._graphs.get(run)
+        if graph is None and (graph := self._definitions.at_hand(definition)) is not None:
+            self._graphs[run] = graph
+        return graph
+
     def keep(self, run: str, graph: Graph) -> None:
         """The run is open and needs this graph."""
         self._graphs.setdefault(run, graph)

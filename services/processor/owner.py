@@ -6,8 +6,8 @@ first failed append, a foreign claim that counts, or the group's word; then ever
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections import defaultdict, deque
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,12 +17,13 @@ import structlog
 from events import topics
 from events.commands import AnswerQuestion
 from events.envelope import Command, StoredRecord
-from services.core.effects import Outcome
+from events.node import Problem as Said
+from services.core.effects import Broke, Outcome, Pinned
 from services.core.graph import NO_GRAPH, Graph
 from services.core.problems import Problem
 from services.core.questions import ends_at
 from services.core.run import Due, GoOn, TakenOver, Told, due_at, request
-from services.core.run_state import Active, Errand
+from services.core.run_state import Active, Errand, NotStarted, RunState
 from services.core.turn import Limits
 from services.kit import tokens
 from services.kit.errors import AppendFailed, HistoryLost, Unreachable
@@ -33,6 +34,7 @@ from services.processor.deciding import Deciding, Move, Step
 from services.processor.definitions import Definitions
 from services.processor.doing import Doing
 from services.processor.effects import EffectWorld
+from services.processor.family import Family
 from services.processor.graphs import Graphs
 from services.processor.pipeline import Acknowledged, Pipeline
 from services.processor.reading import opened
@@ -113,8 +115,11 @@ class Owner:
             question_ms=int(settings.question_limit_s * 1000),
             steps=settings.run_step_limit,
             tokens=tokens.count,
+            depth=settings.subflow_depth,
         )
         self._deciding = Deciding(ownership.claim, ownership.state, self._limits)
+        self._family = Family(self._deciding, self._limits, self._graphs.of)
+        self._held: defaultdict[str, list[tuple[str, Move, Graph | None]]] = defaultdict(list)
         self._inbox: asyncio.Queue[_Input] = asyncio.Queue(INBOX)
         self._pipeline = Pipeline(ownership.appender, world.blobs, world.metrics)
         back = ReadBack(ownership.partition, ownership.claim, self._pipeline, ownership.reached, ownership.commands)
@@ -179,6 +184,11 @@ class Owner:
             await self._inbox.put(_Moved(await self._timers.next(), Due()))
 
     async def _told(self, run: str, errand: Errand, outcome: Outcome) -> None:
+        if isinstance(outcome, Pinned):
+            try:
+                await self._graphs.load(outcome.definition)
+            except Problem as problem:
+                outcome = Broke(Said(code=problem.code, message=problem.message))
         await self._inbox.put(_Moved(run, Told(errand.place, errand.attempt, outcome, errand.step)))
 
     async def _resume(self) -> None:
@@ -235,12 +245,11 @@ class Owner:
                 self._forget()
 
     async def _wish(self, wish: _Wish) -> None:
-        step = await self._decided(wish.stored)
-        self._write(step, wish.ack)
-        if step.more:
-            self._move(step.run, GoOn())
+        step, before, now = await self._decided(wish.stored)
+        for run in self._write(self._family.with_followers(step, before, now), wish.ack):
+            self._move(run, GoOn())
 
-    async def _decided(self, stored: StoredRecord) -> Step:
+    async def _decided(self, stored: StoredRecord) -> tuple[Step, RunState, int]:
         command = await opened(topics.COMMANDS, self._ownership.partition, stored, self._world.blobs)
         assert isinstance(command.data, Command), "the commands topic has only commands"
         terms, graph = self._deciding.needs_graph(command), None
@@ -248,54 +257,76 @@ class Owner:
             try:
                 graph = self._known_graph(command.data, terms.run) or await self._graphs.load(terms.definition, terms.document)
                 await self._recalling.before(command.data, graph)
+                await self._load_family(terms.run)
             except Problem as problem:
-                return self._deciding.refuse(command, stored.offset, self._world.clock.now(), problem.code, problem.message)
+                now = self._world.clock.now()
+                return self._deciding.refuse(command, stored.offset, now, problem.code, problem.message), NotStarted(), now
             if isinstance(command.data, AnswerQuestion) or terms.run not in self._state.runs:
                 self._graphs.keep(terms.run, graph)
-        return self._deciding.wish(command, stored.offset, self._world.clock.now(), graph)
+        before, now = self._state.run(command.meta.stream.removeprefix("run-")), self._world.clock.now()
+        return self._deciding.wish(command, stored.offset, now, graph), before, now
+
+    async def _load_family(self, run: str) -> None:
+        """The graphs of the runs that hear of it. Raises `Problem`."""
+        state = self._state.runs.get(run)
+        for kin in self._family.around(state) if state is not None else ():
+            if self._graphs.get(kin) is None and (other := self._state.runs.get(kin)) is not None:
+                self._graphs.keep(kin, await self._graphs.load(other.terms.definition, other.terms.document))
 
     def _known_graph(self, wish: Command, run: str) -> Graph | None:
         return self._graphs.get(run) if isinstance(wish, AnswerQuestion) else None
 
     def _move(self, run: str, input_: Move, found: Graph | None = None) -> None:
-        more = True
-        while more and (state := self._state.runs.get(run)) is not None:
-            if found is not None:
-                self._graphs.keep(run, found)
-            now = self._world.clock.now()
-            graph = self._graphs.get(run)
-            if graph is None:
-                if now < ends_at(state, self._limits.run_ms):
-                    return
-                graph, input_ = NO_GRAPH, Due()
-            step = self._deciding.move(run, input_, now, graph)
-            more = step is not None and step.more
-            if step is not None:
-                self._write(step)
-            input_ = GoOn()
+        waiting = deque([(run, input_, found)])
+        while waiting:
+            waiting.extend(self._moved(*waiting.popleft()))
 
-    def _write(self, step: Step, ack: Acknowledged | None = None) -> None:
-        """Hand what was decided to the pipeline, and set what follows."""
-        run = step.run
+    def _moved(self, run: str, input_: Move, found: Graph | None) -> Iterator[tuple[str, Move, Graph | None]]:
+        """What has to move next because of it."""
         state = self._state.runs.get(run)
-        graph = self._graphs.get(run)
-        self._doing.stop_unwanted(run, state)
         if state is None:
-            self._graphs.drop(run)
-            self._timers.set(run, None)
-        elif graph is not None:
-            self._timers.set(run, due_at(state, graph, self._limits))
-        if step.envelopes:
-            self._asked.note(run, step.envelopes)
-            begun = step.begun
-            self._pipeline.put(step.envelopes, partial(self._acknowledged, run, begun, ack) if begun or ack else None)
+            return
+        deaf = next((one for one in self._family.above(state) if self._graphs.get(one) is None), None)
+        if deaf is not None:
+            self._held[deaf].append((run, input_, found))  # who waits for this run could not hear it yet
+            return
+        if found is not None:
+            self._graphs.keep(run, found)
+        now, graph = self._world.clock.now(), self._graphs.get(run)
+        if graph is None:
+            if now < ends_at(state, self._limits.run_ms):
+                return
+            graph, input_ = NO_GRAPH, Due()
+        step = self._deciding.move(run, input_, now, graph)
+        if step is not None:
+            for full in self._write(self._family.with_followers(step, state, now)):
+                yield full, GoOn(), None
+        yield from self._held.pop(run, ())
 
-    def _acknowledged(self, run: str, begun: Sequence[Errand], ack: Acknowledged | None) -> None:
+    def _write(self, steps: Sequence[Step], ack: Acknowledged | None = None) -> list[str]:
+        """Hand what was decided to the pipeline, and set what follows; the runs whose step was full."""
+        for run in {step.run for step in steps}:
+            state, graph = self._state.runs.get(run), self._graphs.get(run)
+            self._doing.stop_unwanted(run, state)
+            if state is None:
+                self._graphs.drop(run)
+                self._timers.set(run, None)
+            elif graph is not None:
+                self._timers.set(run, due_at(state, graph, self._limits))
+        for step in steps:
+            if step.envelopes:
+                self._asked.note(step.run, step.envelopes)
+        envelopes = [envelope for step in steps for envelope in step.envelopes]
+        if envelopes:
+            begun = [(step.run, errand) for step in steps for errand in step.begun]
+            self._pipeline.put(envelopes, partial(self._acknowledged, begun, ack) if begun or ack else None)
+        return [step.run for step in steps if step.more]
+
+    def _acknowledged(self, begun: Sequence[tuple[str, Errand]], ack: Acknowledged | None) -> None:
         if ack is not None:
             ack()
-        graph = self._graphs.get(run)
-        for errand in begun:
-            state = self._deciding.waits_for(run, errand)
+        for run, errand in begun:
+            state, graph = self._deciding.waits_for(run, errand), self._graphs.get(run)
             if state is not None and graph is not None:
                 self._start(run, errand, state, graph)
 

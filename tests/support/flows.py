@@ -84,6 +84,14 @@ def end(template: str | None = None, *, name: str = "end", reasoning: str = "", 
     return Part(name, "node-end", inputs, {}, mode)
 
 
+def subflow(
+    name: str, of: str, outputs: Json | None = None, *, retry: Json | None = None, param: Json | None = None, **inputs: Any
+) -> Part:
+    """A node that runs another flow; it gives the child's text, or the outputs that are named."""
+    known = {"flowId": of, "appId": "demo", "uid": "u1", "version": "", **(param or {})}
+    return Part(name, "flow", inputs, {"content": "string"} if outputs is None else outputs, known, retry)
+
+
 def branch(name: str, *cases: Any, **inputs: Any) -> Part:
     """An if-else. A case is (id, (left, operator, right), …), or with "or" after the id; an id alone is the else. Inputs by name."""
     return Part(name, "if-else", inputs, {}, {"cases": [_case(number, *case) for number, case in enumerate(cases, 1)]})

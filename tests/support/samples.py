@@ -59,6 +59,7 @@ _TERMS_FULL: dict[str, Any] = {
     "history": Protected[tuple[run.Turn, ...]](subject="person-1", words=(TURN, run.Turn(role="assistant", content="因为"))),
     "ext": Protected[dict[str, Any]](subject="person-1", words={"bot_id": "b", "caller": {"n": 1.5, "deep": [None, True]}}),
     "idempotency_key": "key-1",
+    "parent": run.ParentRun(run=RUN, node="flow::1", path=(2, 0), attempt=3, depth=1),
 }
 _KEY = app.Key(key="demo-key", secret_hash="00ff$ff00", secret_ref="secret:" + "0f" * 16, scopes=("run", "read"))
 _APP: dict[str, Any] = {
@@ -107,6 +108,10 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
             "body": ("iteration-node-start::1", "message::2"),
             "history": Protected[tuple[run.Turn, ...]](subject="person-1", words=(TURN, run.Turn(role="assistant", content="因为"))),
         },
+    ),
+    node.ChildStarted: (
+        {**_NODE, "child": RUN, "flow": FLOW, "flow_version": "", "definition": DIGEST},
+        {**_NODE_FULL, "flow_version": "v1.0"},
     ),
     node.NodeStepCompleted: (
         {**_NODE, "step": 1, "result": values()},

@@ -16,7 +16,7 @@ from projections.schema import BadCursor
 from services.api.api import TheApi, TheCaller, bounded
 from services.api.errors import TABLE
 from services.api.problems import BadRequest, Json, Missing
-from services.api.routes.runs import Cursor, Limit, Since, Until, shown_question
+from services.api.routes.runs import Cursor, Limit, RunPosition, Since, Until, reached, shown_question
 from services.api.subjects import subject_of
 
 router = APIRouter(prefix="/v1", tags=["records"])
@@ -30,8 +30,10 @@ async def messages(
     cursor: Cursor = "",
     limit: Limit = 50,
     order: Literal["oldest", "newest"] = "oldest",
+    min_position: RunPosition = "",
 ) -> Response:
     """What was said in a chat of the caller's, question by answer."""
+    await reached(api, caller, min_position)
     async with api.world.database.connect() as connection:
         try:
             page = await chat_messages.page(connection, caller.app, chat_id, cursor or None, limit, newest_first=order == "newest")
@@ -68,8 +70,10 @@ async def audit(
     until: Until = None,
     cursor: Cursor = "",
     limit: Limit = 50,
+    min_position: RunPosition = "",
 ) -> Response:
     """Who did what and when, newest first: every event of the caller's but pieces of text."""
+    await reached(api, caller, min_position)
     if app not in {None, caller.app}:
         raise Missing("there is no such app")
     subject = None if uid is None else subject_of(caller.app, uid=uid)

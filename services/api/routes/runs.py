@@ -45,6 +45,13 @@ Cursor = Annotated[str, Query(max_length=500, description="From the page before.
 Since = Annotated[int | None, Query(ge=0, lt=1 << 53, description="Milliseconds since 1970, included.")]
 Until = Annotated[int | None, Query(ge=0, lt=1 << 53, description="Milliseconds since 1970, not included.")]
 MinPosition = Annotated[int, Query(ge=0, lt=1 << 53, description="Wait until the rows show this position of the run.")]
+RunPosition = Annotated[
+    str,
+    Query(
+        pattern=r"^([0-9]{1,19}:[0-9]{1,15})?$",
+        description="`event_id:position`: wait until the rows show this position of this run, so that one reads one's own writes.",
+    ),
+]
 After = Annotated[int | None, Query(ge=0, lt=1 << 53, description="The last position that was read.")]
 _LastId = Annotated[str, Header(alias="Last-Event-ID", max_length=64, description="The last `id` that was read; the same as `after`.")]
 _Accept = Annotated[str, Header(alias="Accept")]
@@ -71,8 +78,10 @@ async def listing(
     until: Until = None,
     cursor: Cursor = "",
     limit: Limit = 50,
+    min_position: RunPosition = "",
 ) -> Response:
     """The caller's runs, newest first."""
+    await reached(api, caller, min_position)
     subject = None if uid is None else subject_of(caller.app, uid=uid)
     wanted = RunFilter(app=caller.app, flow=flow, chat=chat, subject=subject, status=status, since=since, until=until)
     async with api.world.database.connect() as connection:
@@ -210,6 +219,13 @@ async def _mine(api: Api, caller: Caller, event_id: str, min_position: int) -> R
     if row is None or row.app != caller.app:
         raise Missing("there is no such run")
     return row
+
+
+async def reached(api: Api, caller: Caller, min_position: str) -> None:
+    """Wait, bounded, until the rows show a position of a run of the caller's. Raises `Missing` and `BadRequest`."""
+    if min_position:
+        run, position = min_position.split(":")
+        await _mine(api, caller, run, int(position))
 
 
 async def _row(api: Api, run: str) -> Run | None:

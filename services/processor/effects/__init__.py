@@ -20,6 +20,7 @@ from services.core.effects import (
     ModelRequest,
     NoopRequest,
     Outcome,
+    ReleaseRequest,
     RepositoryRequest,
     Request,
     ServiceRequest,
@@ -47,6 +48,7 @@ from services.processor.effects import (
     llm,
     mcp,
     noop,
+    release,
     repository,
     service,
     variables,
@@ -60,6 +62,7 @@ class EffectWorld:
 
     settings: Settings
     secrets: Secrets
+    database: Database
     clock: Clock
     metrics: Metrics
     models: Models
@@ -101,6 +104,7 @@ EFFECTS: dict[type[Request], Effect] = {
     ServiceRequest: service.perform,
     AgentToolsRequest: agent_tools.perform,
     AgentCallRequest: agent_call.perform,
+    ReleaseRequest: release.perform,
     NoopRequest: noop.perform,
 }
 
@@ -116,6 +120,7 @@ async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
         yield EffectWorld(
             settings=world.settings,
             secrets=world.secrets,
+            database=world.database,
             clock=world.clock,
             metrics=world.metrics,
             models=models,

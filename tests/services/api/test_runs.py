@@ -71,6 +71,28 @@ async def test_runs_are_listed_by_filter_and_page(house: House, ran: Ran):
     assert len(found) == len(set(found)) == 3
 
 
+@pytest.mark.parametrize(
+    ("path", "rows"), [("/v1/runs", "runs"), ("/v1/audit/events", "events"), ("/v1/chats/own%20writes/messages", "messages")]
+)
+async def test_a_list_shows_what_one_has_just_written_where_it_is_asked_to_wait_for_it(house: House, path: str, rows: str):
+    async with house.chat(await house.deploy(standard()), "bob", chat_id="own writes") as answer:
+        await answer.aread()
+    event_id = answer.headers["x-event-id"]
+    last = await last_position(house, event_id)
+    listed = await house.http.get(path, params={"min_position": f"{event_id}:{last}", "limit": 200})
+    found = [one for one in listed.json()[rows] if event_id in {one.get("event_id"), one.get("run")}]
+    assert found
+    assert found[0].get("type", "run.completed") == "run.completed"
+    assert found[-1].get("status", "completed") == "completed"
+
+
+@pytest.mark.parametrize("path", ["/v1/runs", "/v1/audit/events", "/v1/chats/c/messages"])
+async def test_a_list_waits_only_for_positions_of_ones_own_runs(house: House, ran: Ran, path: str):
+    for wrong, status in (("7", 400), ("x:1", 400), (f"{ran.event_id}:99999", 400), ("7529724272403132416:1", 404)):
+        assert (await house.http.get(path, params={"min_position": wrong})).status_code in {status, 422 if status == 400 else status}, wrong
+    assert (await house.http.get(path, params={"min_position": f"{ran.event_id}:1"}, headers=bearer("other"))).status_code == 404
+
+
 async def test_events_have_positions_without_gaps_as_sse_ids(house: House, ran: Ran):
     answer = await house.http.get(f"{ran.path}/events")
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
