@@ -7,7 +7,7 @@ import pytest
 
 from services.core import nodes
 from services.core.effects import Request
-from services.core.kind import Finished, Kind, Query
+from services.core.kind import Call, Finished, Kind, Query
 from services.core.kinds import KINDS
 from services.processor.effects import EFFECTS
 
@@ -36,4 +36,4 @@ def test_every_request_has_an_effect() -> None:
 def test_every_kind_that_asks_for_work_has_an_effect(kind: Kind) -> None:
     assert kind.ask is not None
     asked = get_type_hints(kind.ask)["return"]
-    assert set(get_args(asked) or (asked,)) - {Query, Finished} <= set(EFFECTS)
+    assert set(get_args(asked) or (asked,)) - {Query, Call, Finished} <= set(EFFECTS)
