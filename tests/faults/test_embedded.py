@@ -123,7 +123,7 @@ async def test_a_full_disk_refuses_and_is_told_and_everything_goes_on_when_there
     before = fleet.pid(DEV)
     await asyncio.to_thread(disk.fill, before)
     try:
-        model_server.release(key, 3 * len(WORDS))
+        model_server.release(key, 20 * len(WORDS))
         body = {"flow_id": flow, "parameters": {"AGENT_USER_INPUT": "x"}}
 
         async def refused() -> bool:

@@ -154,7 +154,7 @@ async def test_a_broker_that_is_gone_is_waited_for_and_every_accepted_run_ends(
         await asyncio.sleep(GONE_S)
     finally:
         await asyncio.to_thread(broker.start)
-    model_server.release(key, 3 * len(WORDS))
+    model_server.release(key, 20 * len(WORDS))
     await assert_all_go_on(fleet)
     await asyncio.gather(reading, asking)
     await assert_whole(client, reader, patient)
