@@ -162,7 +162,7 @@ class Frames:
         if data.reason != "arrived":
             return []
         self._nodes[data.node, data.path] = _NodeRun(data.kind, data.alias, time, data.shown_inputs)
-        if data.kind in OUTPUT_KINDS or self.mode == "open":
+        if data.kind in OUTPUT_KINDS or self._brief:
             return []
         return self._frame(time, self._node(data.node, data.path))
 
@@ -183,7 +183,7 @@ class Frames:
         self._progress = data.progress
         run = self._run(data.node, data.path)
         run.completed, run.ended = data, time
-        if run.kind in OUTPUT_KINDS or self.mode == "open":  # which shows nothing of other nodes
+        if run.kind in OUTPUT_KINDS or self._brief:
             return []
         return self._frame(time, self._ended(data.node, run), index=False)
 
@@ -200,7 +200,7 @@ class Frames:
 
     def _process(self, piece: Shown, time: int) -> list[Frame]:
         content, reasoning = (piece.text, "") if piece.stage == "content" else ("", piece.text)
-        if self.mode == "open":  # which names no node
+        if self._brief:
             return self._frame(time, None, content=content, reasoning=reasoning, shown=True)
         run = self._run(piece.node, piece.path)
         more: Frame = {"ext": {"answer_mode": 1}} if run.kind == "node-end" else {}
@@ -211,6 +211,11 @@ class Frames:
         self._progress = 1.0
         (frame,) = self._frame(time, node, code=code, message=message, finish="stop", usage=usage)
         return [{**frame, **(named(code) if code else {})}]
+
+    @property
+    def _brief(self) -> bool:
+        """Whether the stream shows words only and names no node."""
+        return self.mode == "open" and not self.trace
 
     def _run(self, node: str, path: tuple[int, ...]) -> _NodeRun:
         return self._nodes.setdefault((node, path), _NodeRun("", "", 0))
