@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 from cyclopts import App, Group, Parameter
-from rich.markup import escape
+from rich.text import Text
 
 from services.cli.options import Everything, settings
 from services.cli.printing import Meter, console, meter, show, table
@@ -78,13 +78,13 @@ async def _audit(where: Settings, names: tuple[str, ...], differing: list[int]) 
     found = await _with_all(where, "Folding the log", lambda log, blobs, rows, tell: audit(log, blobs, rows, models, tell))
     lines = table("read model", "table", "rows", "hash of the rows", "hash of the log", "finding")
     for one in found:
-        finding = "[green]equal[/]" if one.is_equal else f"[red]{one.differing:,} differ[/]"
+        finding = Text("equal", "green") if one.is_equal else Text(f"{one.differing:,} differ", "red")
         lines.add_row(one.model, one.table, f"{one.rows:,}", one.hash_of_rows[:_SHORT], one.hash_of_log[:_SHORT], finding)
     show(lines)
     for one in found:
         for difference in one.first:
-            key = escape(", ".join(map(str, difference.key)))
-            console().print(f"[red]{one.table}[/] {key}: {escape(difference.what)}", markup=True)
+            told = Text(one.table, "red").append(f" {', '.join(map(str, difference.key))}: {difference.what}", "default")
+            console().print(told)
     differing += [0 if one.is_equal else one.differing or 1 for one in found]
 
 
