@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -21,8 +22,10 @@ from services.dev import demo
 from services.kit.ids import new_id
 from tests.support import postgres
 from tests.support.asking import then_a_model
+from tests.support.examples import TOOL, order_desk, price_list, tea_adviser
 from tests.support.fleets import TWO_OF_EACH, Record, answering, attempts, clients, events_of, found, on_kafka, published, said, settings_of
 from tests.support.model_server import ModelServer, model
+from tests.support.tool_server import Asked, tool_server
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(400)]
 WORDS = [f"w{index} " for index in range(1, 41)]
@@ -33,7 +36,8 @@ RUNS, PAUSE_S = (400, 30) if os.environ.get("PROZESS_FULL_FAULTS") else (120, 8)
 @pytest.fixture(scope="module")
 def fleet(kafka: str, postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    with postgres.database(postgres_server) as database, on_kafka(TWO_OF_EACH, kafka, database, folder, partitions=8) as fleet:
+    more = {"partitions": 8, "egress_networks": "127.0.0.0/8"}
+    with postgres.database(postgres_server) as database, on_kafka(TWO_OF_EACH, kafka, database, folder, **more) as fleet:
         yield fleet
 
 
@@ -171,6 +175,58 @@ async def test_a_question_outlives_owners_and_apis_and_of_two_answers_through_tw
         assert '"code":23900' in await answer(other, "too late")
         events = await events_of(one, run)
     assert [event["type"] for event in events if event["type"].startswith("question.")] == ["question.asked", "question.answered"]
+
+
+async def frames_of(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    text = (await client.post(f"/workflow/v1/{path}", json=body)).text
+    found = [json.loads(line[6:]) for line in text.splitlines() if line]
+    return [frame for frame in found if frame["choices"][0].get("finish_reason") != "ping"]
+
+
+def shown(frames: list[dict[str, Any]]) -> str:
+    return "".join(frame["choices"][0]["delta"]["content"] for frame in frames)
+
+
+async def test_both_example_flows_of_the_specification_run_whole(
+    client: httpx.AsyncClient, fleet: Fleet, model_server: ModelServer
+) -> None:
+    flow = await published(client, tea_adviser(model_server, new_id(), thought="hm", text="Green tea."))
+    asked = {"uid": "u-1", "parameters": {"AGENT_USER_INPUT": "Lin"}}
+    assert shown(await frames_of(client, "chat/completions", {**asked, "flow_id": flow})) == "Try this: Green tea.\n"
+    flow = await published(client, order_desk())
+    (question,) = await frames_of(client, "chat/completions", {**asked, "flow_id": flow})
+    async with clients(fleet.url("api-2")) as other:
+        answer = {"event_id": question["event_data"]["event_id"], "content": "A"}
+        assert shown(await frames_of(other, "resume", answer)) == 'One Tea coming.{"lines":[],"choice":"A"}'
+
+
+async def test_an_owner_is_killed_while_a_tool_works_and_only_the_call_without_a_result_is_made_again(
+    client: httpx.AsyncClient, fleet: Fleet, record: Record
+) -> None:
+    working, gone = threading.Event(), threading.Event()
+
+    def price(asked: Asked) -> dict[str, int]:
+        if dict(asked.query)["sku"] == "cd" and not gone.is_set():
+            working.set()
+            gone.wait(60)
+        return {"price": 3}
+
+    flow = await published(client, order_desk())
+    with tool_server() as prices:
+        prices.answers["/price"] = price
+        stored = await client.put(f"/v1/tools/{TOOL}", json={"kind": "openapi", "document": price_list(prices.url)})
+        assert stored.status_code == 200
+        body = {"flow_id": flow, "uid": "u-1", "parameters": {"AGENT_USER_INPUT": "x", "items": ["ab", "cd", "ef"]}}
+        async with client.stream("POST", "/workflow/v1/chat/completions", json=body) as answer:
+            run = answer.headers["x-event-id"]
+            assert await asyncio.to_thread(working.wait, 60)
+            await killed_and_started_again(fleet, await record.owner(fleet, run))
+            gone.set()
+            text = (await answer.aread()).decode()
+        assert [dict(one.query)["sku"] for one in prices.asked] == ["ab", "cd", "cd", "ef"]
+    assert json.dumps('{"lines":["ab=3","cd=3","ef=3"],"choice":"default"}') in text
+    kinds = [event["type"] for event in await events_of(client, run)]
+    assert (kinds.count("round.completed"), kinds.count("tool.returned"), kinds.count("run.completed")) == (3, 3, 1)
 
 
 async def test_processors_are_restarted_one_after_the_other_under_streams_that_only_pause(
