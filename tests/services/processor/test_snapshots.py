@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import structlog
-from tests.services.api.asking import direct
 
 from events import topics
 from events.acceptance import Acceptance, Checkpoint
@@ -19,6 +18,7 @@ from services.processor import snapshots
 from services.processor.reading import Poisoned
 from services.processor.state import PartitionState
 from services.processor.takeover import Ownership, take_over
+from tests.support.asking import direct
 from tests.support.documents import model_flow, plain_flow
 from tests.support.processors import Gate, Processor, Script, cancel_run, define, post, start, wish
 from tests.support.record import accepted, ended, until
