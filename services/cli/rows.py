@@ -39,7 +39,8 @@ def rebuild(
     Folds the log into shadow tables, then lets those take the place of the rows in one transaction. Requests see the old
     rows until then; no event is lost or counted twice. Stopped or killed, it goes on from there when called again.
 
-    The read models are apps, audit_events, bots, chat_messages, flows, node_runs, run_journal and runs.
+    The read models are apps, audit_events, bots, chat_messages, flows, node_runs, questions, run_journal, runs, tools and
+    variables.
     """
     return guarded(lambda: _rebuild(settings(options), names, every))
 
