@@ -56,7 +56,7 @@ _EXPOSED = ("X-Event-Id", "Deprecation", "Link", "Retry-After")
 _FORESEEN = (Refusal, RequestValidationError, Native, ProzessError, OSError, SQLAlchemyError)
 
 
-_PARTS = (
+PARTS = (
     agent,
     apps,
     assistant,
@@ -95,7 +95,7 @@ def create_app(world: World) -> FastAPI:
         responses={500: {"description": "Internal error"}, 503: {"description": "Not now: the log or the rows do not answer in time"}},
     )
     app.state.api = api
-    for part in _PARTS:
+    for part in PARTS:
         app.include_router(part.router)
 
     async def render(request: Request, wrong: Exception) -> Response:

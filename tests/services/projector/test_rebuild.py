@@ -124,7 +124,7 @@ async def test_one_read_model_is_rebuilt_and_the_others_are_left_alone(world: Wo
 
 
 async def test_an_unknown_read_model_is_refused_with_the_list_of_those_that_are_there() -> None:
-    with pytest.raises(Refused, match=r"no read model nodes; there are apps, audit_events, .*, runs\."):
+    with pytest.raises(Refused, match=r"no read model nodes; there are apps, audit_events, .*, variables\."):
         chosen(["runs", "nodes"])
 
 
