@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import projections
+
 TOP = Path(__file__).parents[2]
 CONTRACTS = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 VIOLATIONS = {
