@@ -19,7 +19,7 @@ CHAT = f"{W}/chat/completions"
 
 @pytest.mark.parametrize("path", [CHAT, f"{W}/debug/chat/completions"])
 async def test_row_1_the_underscore_header_is_read_as_the_hyphened_one_and_without_either_it_is_460(house: House, path: str):
-    body = {"flow_id": "1234567", "parameters": {}}
+    body: dict[str, Any] = {"flow_id": "1234567", "parameters": {}}
     async with httpx.AsyncClient(base_url=house.http.base_url, trust_env=False) as client:
         named = await client.post(path, json=body, headers={"x_consumer_username": "demo"})
         nobody = await client.post(path, json=body)
