@@ -1,6 +1,6 @@
-"""What a started node asks of the world, and what comes back. Values only; the doing is in `services.processor.effects`.
+"""What a started node asks of the world; what comes back is in `services.core.outcomes`. The doing is in `services.processor.effects`.
 
-A request is derived from the run's state, so that the next owner asks the same. Outcomes are inputs of the decider.
+A request is derived from the run's state, so that the next owner asks the same.
 """
 
 from dataclasses import dataclass, field
@@ -8,42 +8,40 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from events.envelope import Stage
-from events.node import Problem
-from events.run import Usage
+from services.core.outcomes import Broke, Called, Done, Outcome, Piece, Pinned, Responded, Retrieved, ToolAnswered, ToolSent
+from services.core.prompts import ChatMessage, FunctionCall, Tool
 
-
-@dataclass(frozen=True, slots=True)
-class FunctionCall:
-    """A function that a model calls: `arguments` as it wrote them, meant to be JSON."""
-
-    id: str
-    name: str
-    arguments: str
-
-    @property
-    def words(self) -> dict[str, JsonValue]:
-        """As a step's result tells it, and as a prompt repeats it."""
-        return {"id": self.id, "name": self.name, "arguments": self.arguments}
-
-
-@dataclass(frozen=True, slots=True)
-class ChatMessage:
-    """One message of a prompt. `calls` are an assistant's, `answers` is the id of the call that a tool's message answers."""
-
-    role: str
-    content: str
-    calls: tuple[FunctionCall, ...] = ()
-    answers: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A function that a model may call; `parameters` is a JSON Schema."""
-
-    name: str
-    description: str
-    parameters: dict[str, JsonValue]
+__all__ = [
+    "AgentCallRequest",
+    "AgentToolsRequest",
+    "Broke",
+    "Called",
+    "ChatMessage",
+    "CodeRequest",
+    "Condition",
+    "DatabaseRequest",
+    "DeepKnowledgeRequest",
+    "Done",
+    "FunctionCall",
+    "KnowledgeRequest",
+    "McpRequest",
+    "ModelRequest",
+    "NoopRequest",
+    "Outcome",
+    "Piece",
+    "Pinned",
+    "ReleaseRequest",
+    "RepositoryRequest",
+    "Request",
+    "Responded",
+    "Retrieved",
+    "ServiceRequest",
+    "Tool",
+    "ToolAnswered",
+    "ToolRequest",
+    "ToolSent",
+    "VariablesRequest",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,96 +265,3 @@ Request = (
     | ReleaseRequest
     | NoopRequest
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Some more text."""
-
-    stage: Stage
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Called:
-    """The request went out. `continues` is `never`, or how the recorded text was handed over."""
-
-    attributes: dict[str, JsonValue]
-    request_digest: str
-    continues: str
-
-
-@dataclass(frozen=True, slots=True)
-class Responded:
-    """The call ended, well or not."""
-
-    attributes: dict[str, JsonValue]
-    response_digest: str
-    duration_ms: int
-    first_token_ms: int | None = None
-    problem: Problem | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Retrieved:
-    """What was looked up, as `context.retrieved` tells it. `passages` are (file, first line, last line)."""
-
-    source: str
-    revision: str
-    files: int
-    skipped: int
-    passages: tuple[tuple[str, int, int], ...]
-    digest: str
-    duration_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class ToolSent:
-    """The request to a tool went out, as `tool.called` tells it."""
-
-    kind: str
-    tool: str
-    attributes: dict[str, JsonValue]
-    request_digest: str
-    call: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolAnswered:
-    """The tool's call ended, well or not, as `tool.returned` tells it."""
-
-    attributes: dict[str, JsonValue]
-    response_digest: str
-    duration_ms: int
-    problem: Problem | None = None
-    call: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The effect succeeded; a model's text has come in pieces before. `outputs` are those of a node that is no model."""
-
-    usage: Usage | None = None
-    outputs: dict[str, JsonValue] | None = None
-    calls: tuple[FunctionCall, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """What a start of a flow runs: ends the effect, as `Done` does. `owner` is the app whose flow it is."""
-
-    flow: str
-    version: str
-    definition: str
-    owner: str
-
-
-@dataclass(frozen=True, slots=True)
-class Broke:
-    """The effect failed. `temporary` says that trying again may help."""
-
-    problem: Problem
-    temporary: bool = False
-
-
-Outcome = Piece | Called | Responded | Retrieved | ToolSent | ToolAnswered | Done | Pinned | Broke

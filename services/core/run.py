@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from events.commands import AnswerQuestion, CancelRun, StartRun
 from events.envelope import Event, Protected
-from events.node import ContextRetrieved, ModelCalled, ModelResponded, NodeTimedOut, PassageAt, ToolCalled, ToolReturned
+from events.node import NodeTimedOut
 from events.node import Problem as Said
 from events.refusal import CommandRefused
 from events.run import RunCancelled, RunStarted, RunTimedOut
@@ -20,6 +20,7 @@ from services.core import called
 from services.core.children import ChildTold, Relayed
 from services.core.codes import Code
 from services.core.effects import Broke, Called, Done, Outcome, Piece, Pinned, Request, Responded, Retrieved, ToolAnswered, ToolSent
+from services.core.evidence import evidence, tidy
 from services.core.graph import Graph
 from services.core.kind import Call, Finished, Query
 from services.core.node_runs import broke, complete, completed, fail, said, start, start_again
@@ -29,7 +30,7 @@ from services.core.run_state import Active, Ended, NodeRun, NotStarted, Place, R
 from services.core.scheduling import advance, hear, show, sweep, unfinished
 from services.core.steps import ask, due, quiet_ms, receive, step
 from services.core.turn import Limits, Turn
-from services.core.values import default_of, encodable, misfits
+from services.core.values import default_of, misfits
 
 GRACE_MS = 2_000
 """How much later than the effect's own limit the owner's timer is due: the effect's answer says more."""
@@ -177,74 +178,15 @@ def _told(turn: Turn, told: Told) -> None:
     match outcome:
         case Piece():
             hear(turn, place, told.attempt, outcome)
-        case Called():
-            turn.emit(
-                ModelCalled(
-                    node=place[0],
-                    path=place[1],
-                    attempt=told.attempt,
-                    attributes=_tidied(outcome.attributes),
-                    request_digest=outcome.request_digest,
-                    continues=outcome.continues,
-                )
-            )
-        case Responded():
-            turn.emit(
-                ModelResponded(
-                    node=place[0],
-                    path=place[1],
-                    attempt=told.attempt,
-                    attributes=_tidied(outcome.attributes),
-                    response_digest=outcome.response_digest,
-                    duration_ms=outcome.duration_ms,
-                    first_token_ms=outcome.first_token_ms,
-                    problem=_tidy(outcome.problem) if outcome.problem else None,
-                )
-            )
-        case Retrieved():
-            turn.emit(_evidence(place, told.attempt, outcome))
-        case ToolSent() | ToolAnswered():
-            turn.emit(_of_tool(place, told.attempt, outcome))
+        case Called() | Responded() | Retrieved() | ToolSent() | ToolAnswered():
+            turn.emit(evidence(place, told.attempt, outcome))
         case Pinned():
             words: dict[str, JsonValue] = {"flow": outcome.flow, "version": outcome.version, "definition": outcome.definition}
             _done(turn, place, node, Done(outputs={**words, "owner": outcome.owner}))
         case Done():
             _done(turn, place, node, outcome)
         case Broke():
-            _broke(turn, place, _tidy(outcome.problem))
-
-
-def _tidy(problem: Said) -> Said:
-    return Said(code=problem.code, message=encodable(problem.message))
-
-
-def _tidied(attributes: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    return {name: encodable(value) if isinstance(value, str) else value for name, value in attributes.items()}
-
-
-def _evidence(place: Place, attempt: int, found: Retrieved) -> ContextRetrieved:
-    return ContextRetrieved(
-        node=place[0],
-        path=place[1],
-        attempt=attempt,
-        source=encodable(found.source),
-        revision=found.revision,
-        files=found.files,
-        skipped=found.skipped,
-        passages=tuple(PassageAt(path=encodable(path), first=first, last=last) for path, first, last in found.passages),
-        digest=found.digest,
-        duration_ms=found.duration_ms,
-    )
-
-
-def _of_tool(place: Place, attempt: int, outcome: ToolSent | ToolAnswered) -> ToolCalled | ToolReturned:
-    where = {"node": place[0], "path": place[1], "attempt": attempt, "call": outcome.call, "attributes": _tidied(outcome.attributes)}
-    if isinstance(outcome, ToolSent):
-        named = {"kind": outcome.kind, "tool": encodable(outcome.tool), "request_digest": outcome.request_digest}
-        return ToolCalled.model_validate({**where, **named})
-    problem = _tidy(outcome.problem) if outcome.problem else None
-    back = {"response_digest": outcome.response_digest, "duration_ms": outcome.duration_ms, "problem": problem}
-    return ToolReturned.model_validate({**where, **back})
+            _broke(turn, place, tidy(outcome.problem))
 
 
 def _done(turn: Turn, place: Place, node: NodeRun, outcome: Done) -> None:

@@ -1,116 +1,24 @@
 """Where a run stands: the fold of its events. Total and silent: whatever comes, a state comes out.
 
-The types are one per phase, so that a run that has ended cannot be asked for its nodes.
+The types are in `services.core.active`, what people see of a run is folded in `services.core.conversation`.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 
 from events import node as n
 from events import question as q
 from events import run as r
 from events.delta import NodeDelta
 from events.envelope import Event
+from services.core.active import OUTPUT_KINDS, Active, Ended, Floor, NotStarted, Question, RunState, keys_of
 from services.core.changing import replace
-from services.core.chats import Exchange
+from services.core.conversation import evolve_output, evolve_question, exchanges, out_of_line, seen, silenced
 from services.core.node_run import Errand, NodeRun, Place, Result, Rounds, Step, errand_of
-from services.core.pieces import NOTHING, Pieces
 
-__all__ = ["Active", "Ended", "Errand", "NodeRun", "NotStarted", "Place", "Result", "Rounds", "RunState", "Step", "errand_of", "evolve"]
-
-
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """The output node that speaks, its unit, and how many deltas of that unit's source were shown."""
-
-    place: Place
-    unit: int = 0
-    taken: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question that nobody has answered yet. `number` counts those of the run from 1, `follow_up` those before of the same node."""
-
-    place: Place
-    number: int
-    text: str
-    options: tuple[q.Option, ...]
-    need_reply: bool
-    asked: int
-    deadline: int
-    follow_up: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotStarted:
-    """No event yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Active:
-    """A run that goes on. `working` are the nodes whose effects are under way, `waiting` those that wait for rounds, a person or a child.
-
-    `pauses` are the nodes that are tried again, and when (ms since 1970). `queue` are the output nodes that wait for the floor.
-    `settled` counts nodes outside of rounds, `ranked` every node run that ended, `steps` node runs that began and steps of them.
-    `line` are the nodes that have something to ask: only the first one does, the others wait for their turn. `idle_since` is
-    there while the run waits for a person only; such times add up to `idle_ms`. Of a run in a chat, `asks` is what the person said
-    last, `shown` what was shown since, and `said` are the rounds before, one for each question that was answered.
-    """
-
-    terms: r.RunStarted
-    began: int
-    nodes: dict[Place, NodeRun] = field(default_factory=dict[Place, NodeRun])
-    working: frozenset[Place] = frozenset()
-    waiting: frozenset[Place] = frozenset()
-    rounds: dict[Place, Rounds] = field(default_factory=dict[Place, Rounds])
-    pauses: dict[Place, int] = field(default_factory=dict[Place, int])
-    floor: Floor | None = None
-    queue: tuple[Place, ...] = ()
-    settled: int = 0
-    ranked: int = 0
-    steps: int = 0
-    usage: r.Usage = field(default_factory=r.Usage)
-    line: tuple[Place, ...] = ()
-    question: Question | None = None
-    asked: int = 0
-    idle_since: int | None = None
-    idle_ms: int = 0
-    asks: str = ""
-    shown: Pieces = NOTHING
-    said: tuple[Exchange, ...] = ()
-
-    @property
-    def children(self) -> dict[str, Place]:
-        """The runs that work for its nodes now, and for which."""
-        found = {self.nodes[place].child: place for place in self.waiting if place in self.nodes}
-        found.pop("", None)
-        return found
-
-    def errand(self, place: Place) -> Errand | None:
-        """What is under way for a node run; None where no effect is."""
-        if place not in self.working:
-            return None
-        node = self.nodes[place]
-        return Errand(place, node.attempt, len(node.steps))
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A run that is over. One that was completed in a chat leaves there what was said."""
-
-    app: str
-    chat: str = ""
-    said: tuple[Exchange, ...] = ()
-
-
-RunState = NotStarted | Active | Ended
-OUTPUT_KINDS = frozenset({"message", "node-end"})
-
-
-def keys_of(terms: r.RunTerms) -> str:
-    """The app whose secrets the run's definition refers to."""
-    return terms.keys_of or terms.app
+__all__ = [
+    "Active", "Ended", "Errand", "Floor", "NodeRun", "NotStarted", "Place", "Question", "Result", "Rounds", "RunState", "Step", "errand_of",
+    "evolve", "exchanges", "keys_of",
+]  # fmt: skip
 
 
 def evolve(state: RunState, event: Event, time: int) -> RunState:
@@ -124,7 +32,7 @@ def evolve(state: RunState, event: Event, time: int) -> RunState:
     if isinstance(event, r.RunFailed | r.RunTimedOut | r.RunCancelled):
         return Ended(state.terms.app)
     if isinstance(event, q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired):
-        return _clocked(_evolve_question(state, event, time), time)
+        return _clocked(evolve_question(state, event, time), time)
     if isinstance(event, n.NodeEvent):
         return _clocked(_evolve_node(state, event, time), time)
     return state
@@ -155,10 +63,10 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
         case n.NodeFailed():
             failed = replace(node or NodeRun("failed", event.kind), status="failed", failures=(node.failures if node else 0) + 1)
             state = replace(state, usage=_sum(state.usage, event.usage)) if event.usage else state
-            state = _awaiting(_without_rounds(_with(_out_of_line(state, place), place, failed), place), place, "nothing")
+            state = _awaiting(_without_rounds(_with(out_of_line(state, place), place, failed), place), place, "nothing")
             return state if event.again_at is None else replace(state, pauses={**state.pauses, place: event.again_at})
         case n.NodeSkipped():
-            return _ended(_with(_silenced(_out_of_line(state, place), frozenset({place})), place, NodeRun("skipped")), place)
+            return _ended(_with(silenced(out_of_line(state, place), frozenset({place})), place, NodeRun("skipped")), place)
         case n.ChildStarted():
             return _with(state, place, replace(node, child=event.child)) if node else state
         case n.RoundOpened() | n.RoundCompleted():
@@ -166,65 +74,7 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
         case n.ModelCalled() | n.ModelResponded() | n.ContextRetrieved() | n.ToolCalled() | n.ToolReturned():
             return _with(state, place, replace(node, last=time)) if node else state
         case _:
-            return _shown(state, place, event)
-
-
-def exchanges(state: Active) -> tuple[Exchange, ...]:
-    """What was said in this run so far, as rounds of its chat."""
-    return (*state.said, Exchange(state.terms.run, state.asks, state.shown.text)) if state.terms.chat else ()
-
-
-def _seen(state: Active, text: str) -> Active:
-    """A piece of text that a person of a chat sees."""
-    return replace(state, shown=state.shown.add(text)) if state.terms.chat and text else state
-
-
-def _shown(state: Active, place: Place, event: n.NodeEvent) -> Active:
-    match event:
-        case n.OutputOpened():
-            return replace(state, floor=Floor(place), queue=tuple(one for one in state.queue if one != place))
-        case n.OutputReleased():
-            state = _seen(state, _released(state, event)) if event.stage == "content" else state
-            taken = event.of.stop if event.of else 0
-            return replace(state, floor=Floor(place, event.unit if event.of else event.unit + 1, taken))
-        case n.OutputClosed():
-            return replace(_seen(state, event.text.words or ""), floor=None)
-        case _:
-            return state
-
-
-def _released(state: Active, event: n.OutputReleased) -> str:
-    if event.of is None:
-        return (event.text.words if event.text else None) or ""
-    source = state.nodes.get((event.of.node, event.of.path))
-    return source.pieces(event.of.stage).between(event.of.start, event.of.stop) if source else ""
-
-
-def _evolve_question(state: Active, event: q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired, time: int) -> Active:
-    if not isinstance(event, q.QuestionAsked):
-        known = state.question
-        if isinstance(event, q.QuestionAnswered) and state.terms.chat:
-            state = replace(state, said=exchanges(state), asks=event.content.words or "", shown=NOTHING)
-        return replace(state, question=None) if known and known.number == event.question else state
-    options = event.options.words if event.options else None
-    asked = Question(
-        place=(event.node, event.path),
-        number=event.question,
-        text=event.text.words or "",
-        options=options or (),
-        need_reply=event.need_reply,
-        asked=time,
-        deadline=event.deadline,
-        follow_up=event.follow_up,
-    )
-    return replace(_seen(state, event.spoken), question=asked, asked=max(state.asked, event.question))
-
-
-def _out_of_line(state: Active, place: Place) -> Active:
-    if place not in state.line:
-        return state
-    question = None if state.question and state.question.place == place else state.question
-    return replace(state, line=tuple(one for one in state.line if one != place), question=question)
+            return evolve_output(state, place, event)
 
 
 def _with(state: Active, place: Place, node: NodeRun) -> Active:
@@ -241,12 +91,6 @@ def _ended(state: Active, place: Place) -> Active:
     return replace(state, settled=state.settled + (not place[1]), ranked=state.ranked + 1)
 
 
-def _silenced(state: Active, places: Collection[Place]) -> Active:
-    """Output nodes that have nothing to show any more."""
-    floor = None if state.floor and state.floor.place in places else state.floor
-    return replace(state, floor=floor, queue=tuple(one for one in state.queue if one not in places))
-
-
 def _told(state: Active, place: Place, node: NodeRun | None, event: NodeDelta, time: int) -> Active:
     node = node or NodeRun("running")
     words = event.text.words or ""
@@ -258,7 +102,7 @@ def _told(state: Active, place: Place, node: NodeRun | None, event: NodeDelta, t
     if event.shown and floor:
         floor = replace(floor, unit=event.unit, taken=floor.taken + 1 if floor.unit == event.unit else 1)
     if event.shown and event.stage == "content":
-        state = _seen(state, words)
+        state = seen(state, words)
     return replace(_with(state, place, node), floor=floor)
 
 
@@ -306,7 +150,7 @@ def _stepped(state: Active, place: Place, node: NodeRun, event: n.NodeStepComple
     )
     state = replace(_with(state, place, stepped), steps=state.steps + 1)
     if event.awaits == "child":
-        state = _out_of_line(state, place)
+        state = out_of_line(state, place)
     elif event.awaits == "person" and place not in state.line:
         state = replace(state, line=(*state.line, place))
     return _awaiting(state, place, event.awaits)
@@ -324,7 +168,7 @@ def _completed(state: Active, place: Place, node: NodeRun | None, event: n.NodeC
     )
     usage = _sum(state.usage, event.usage) if event.usage else state.usage
     state = replace(_awaiting(_with(state, place, done), place, "nothing"), usage=usage)
-    return _ended(_without_rounds(_out_of_line(state, place), place), place)
+    return _ended(_without_rounds(out_of_line(state, place), place), place)
 
 
 def _without_rounds(state: Active, place: Place) -> Active:
@@ -350,9 +194,9 @@ def _forgotten(state: Active, body: Collection[str], path: tuple[int, ...]) -> A
     depth = len(path)
     gone = {one for one in state.nodes if one[0] in body and one[1][:depth] == path}
     for place in gone.intersection(state.line):
-        state = _out_of_line(state, place)
+        state = out_of_line(state, place)
     return replace(
-        _silenced(state, gone),
+        silenced(state, gone),
         nodes={one: node for one, node in state.nodes.items() if one not in gone},
         working=state.working - gone,
         waiting=state.waiting - gone,
