@@ -1,6 +1,7 @@
 """Bad input, over every route there is: the surface's own error, at once, naming the field, echoing nothing, writing nothing."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from events.topics import COMMANDS
+from services.api.app import PARTS
 from services.api.routes import chat, health, protocol, publishing, records, runs
 from services.api.surfaces import Surface, surface_of
 from tests.services.api.conftest import House, W
@@ -18,6 +20,13 @@ ROUTES = [
     route for part in (chat, protocol, publishing, runs, records, health) for route in part.router.routes if isinstance(route, APIRoute)
 ]
 WITH_BODY = [route.path for route in ROUTES if route.body_field is not None and not route.path.startswith("/v1/runs")]
+NATIVE_BODIES = [
+    (method, route.path)
+    for part in PARTS
+    for route in part.router.routes
+    if isinstance(route, APIRoute) and route.body_field is not None and surface_of(route.path) is Surface.NATIVE
+    for method in sorted(route.methods)
+]
 WITH_ID = [
     (method, route.path) for route in ROUTES for method in sorted(route.methods or ()) if "{" in route.path and "{chat_id" not in route.path
 ]
@@ -92,6 +101,17 @@ async def test_a_body_that_is_not_what_it_must_be_is_460(house: House, path: str
     assert body["code"] == (460 if path not in FITS_EMPTY or kind not in {"nan", "infinity"} else body["code"])
     assert "body" in body["message"]
     assert await written(house) == before
+
+
+@pytest.mark.parametrize(("method", "path"), NATIVE_BODIES)
+@pytest.mark.parametrize("kind", sorted(BODIES))
+async def test_a_native_body_that_is_not_what_it_must_be_is_4xx_and_is_not_repeated(house: House, method: str, path: str, kind: str):
+    url = re.sub(r"{[a-z_]+}", "1", path)
+    answer = await house.http.request(method, url, content=BODIES[kind], headers={"content-type": "application/json"})
+    assert 400 <= answer.status_code < 500 or kind == "an-empty-object"
+    assert answer.is_success or answer.json()["detail"]
+    assert SECRET not in answer.text
+    assert "Traceback" not in answer.text
 
 
 @pytest.mark.parametrize("path", WITH_BODY)
