@@ -21,8 +21,8 @@ setup: $(READY) ## make .venv with the locked versions (instant when nothing cha
 run: setup ## everything in one process on the embedded log, at 127.0.0.1:8080 (PORT=… for another)
 	@$(BIN)/prozess dev $(ARGS)
 
-test: setup ## all tests, with a real broker and a real database (ARGS="-k word" for some)
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## all tests, a file a core, with real brokers and databases (ARGS="-k word" for some, ARGS="-n 0" one by one)
+	@$(BIN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
 check: setup ## format, lint, types, import contracts, schema drift, migration drift
 	@$(BIN)/ruff format --check .
