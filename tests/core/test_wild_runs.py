@@ -16,6 +16,7 @@ from services.api.dialects.astron import Frames
 from services.core.memory import decode, encode
 from services.core.run import GoOn, decide
 from services.core.run_state import Active, NotStarted, RunState, evolve
+from services.core.waiting import waits_of
 from tests.core.test_laws import written
 from tests.support.spec import NOW, Story
 from tests.support.wild_flows import Teller, documents
@@ -53,6 +54,7 @@ def test_an_unfinished_run_waits_for_something_named(document, seed, steps):
             assert named or decide(state, GoOn(), story.now, story.graph, story.limits).events, (
                 "an effect, a timer, a person, or a further step"
             )
+            assert bool(named) == any(one.what in {"effect", "pause", "answer"} for one in waits_of(state))
             assert state.working <= state.nodes.keys()
             assert {place for place in state.waiting if place not in state.rounds} <= state.nodes.keys()
 

@@ -16,7 +16,8 @@ from projections.schema import BadCursor
 from services.api.api import TheApi, TheCaller, bounded
 from services.api.errors import TABLE
 from services.api.problems import BadRequest, Json, Missing
-from services.api.routes.runs import Cursor, Limit, RunPosition, Since, Until, reached, shown_question
+from services.api.routes.runs import Cursor, Limit, RunPosition, Since, Until, reached
+from services.api.row_words import shown_question
 from services.api.subjects import subject_of
 
 router = APIRouter(prefix="/v1", tags=["records"])

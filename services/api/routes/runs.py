@@ -3,8 +3,7 @@
 In come ids, positions and filters; out go JSON, or SSE whose ids are positions.
 """
 
-from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, Field
@@ -21,6 +20,7 @@ from services.api.dialects import agent, assistant, astron, deepwiki, native, op
 from services.api.follow import Follower
 from services.api.identity import Caller
 from services.api.problems import BadRequest, Json, Missing, Refusal
+from services.api.row_words import shown_node, shown_question, shown_run
 from services.api.shown import Text
 from services.api.starting import opened, run_id
 from services.api.streams import (
@@ -37,6 +37,7 @@ from services.api.streams import (
     in_raw,
 )
 from services.api.subjects import subject_of
+from services.api.waits import waits as waits_of
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["runs"])
 Dialect = Literal["native", "agent", "assistant", "astron", "deepwiki", "openai"]
@@ -89,19 +90,20 @@ async def listing(
             page = await runs.page(connection, wanted, cursor or None, limit)
         except BadCursor as wrong:
             raise BadRequest(f"cursor: {wrong}") from None
-    return Json({"runs": [_run(row) for row in page.runs], "cursor": page.cursor})
+    return Json({"runs": [shown_run(row) for row in page.runs], "cursor": page.cursor})
 
 
 @router.get("/runs/{event_id}")
 async def one(event_id: str, api: TheApi, caller: TheCaller, min_position: MinPosition = 0) -> Response:
-    """A run and what each of its nodes did."""
+    """A run, what each of its nodes did, and what it waits for while it has not ended."""
     run = await _mine(api, caller, event_id, min_position)
     async with api.world.database.connect() as connection:
         nodes = await node_runs.of_run(connection, run.run)
         asked = await questions.of_run(connection, run.run)
     waits = next((shown_question(one) for one in asked if one.status == "open"), None)
-    said = {"waiting_for": waits, "questions": [shown_question(one) for one in asked], "nodes": [_node(node) for node in nodes]}
-    return Json({**_run(run), **said}, headers={EVENT_ID: run.run})
+    said = {"waiting_for": waits, "questions": [shown_question(one) for one in asked], "nodes": [shown_node(node) for node in nodes]}
+    pending = [] if run.finished is not None else await waits_of(api, run.run)
+    return Json({**shown_run(run), **said, "waits": pending}, headers={EVENT_ID: run.run})
 
 
 @router.post("/runs/{event_id}/answer")
@@ -262,40 +264,3 @@ async def _as_json(follower: Follower, frames: Dialect, position: int, run: str)
     fold = folds[frames]()
     shown = [(event.position, fold.feed(event)) for event in found]
     return Json({"frames": [frame for at, caused in shown if at > position for frame in caused], **state}, headers={EVENT_ID: run})
-
-
-def _run(row: Run) -> dict[str, Any]:
-    return {
-        "event_id": row.run,
-        "flow_id": row.flow,
-        "version": row.flow_version,
-        "definition": row.definition,
-        "chat_id": row.chat,
-        "uid": None if row.uid is None else row.uid.get("words"),
-        "mode": row.mode,
-        "surface": row.surface,
-        "stream": row.stream,
-        "status": row.status,
-        "code": row.code,
-        "message": row.message,
-        "node": row.node,
-        "usage": row.usage,
-        "started": row.started,
-        "finished": row.finished,
-    }
-
-
-def shown_question(row: questions.Question) -> dict[str, Any]:
-    """A question as the native routes show it."""
-    hidden = {"run", "app", "chat", "path", "position"}
-    return {"event_id": row.run, **{name: _open(value) for name, value in asdict(row).items() if name not in hidden}}
-
-
-def _node(row: node_runs.NodeRun) -> dict[str, Any]:
-    hidden = {"run", "partition", "first"}
-    return {name: _open(value) for name, value in asdict(row).items() if name not in hidden}
-
-
-def _open(value: Any) -> Any:
-    """A protected value's words."""
-    return value["words"] if isinstance(value, dict) and set(value) == {"subject", "words"} else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] (any JSON)

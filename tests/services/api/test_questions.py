@@ -198,6 +198,8 @@ async def test_a_run_says_whom_it_waits_for_and_who_answered(house: House):
     assert row["status"] == "waiting"
     assert (waits["question"], waits["node"], waits["text"], waits["status"]) == (1, "question-answer::ask", "Lin, your name?", "open")
     assert waits["deadline"] - waits["asked"] == 3_600_000
+    (named,) = row["waits"]
+    assert (named["what"], named["question"], named["until"]) == ("answer", 1, waits["deadline"])
     listed = (await house.http.get("/v1/runs?status=waiting")).json()["runs"]
     assert run in [one["event_id"] for one in listed]
     await house.http.post(f"/v1/runs/{run}/answer", json={"content": "Bo"})

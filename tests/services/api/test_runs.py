@@ -51,6 +51,7 @@ async def test_a_run_says_how_it_ended_and_what_its_nodes_did(house: House, ran:
     assert said["finished"] >= said["started"] > 0
     assert [node["kind"] for node in said["nodes"]] == ["node-start", "text-joiner", "message", "node-end"]
     assert said["nodes"][1]["outputs"] == {"output": "Hi bob"}
+    assert said["waits"] == []
 
 
 async def test_runs_are_listed_by_filter_and_page(house: House, ran: Ran):

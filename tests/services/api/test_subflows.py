@@ -111,3 +111,17 @@ async def test_a_child_of_somebody_else_is_not_run(house: House, debug: bool):
     flow_id = await (house.add if debug else house.deploy)(around(str(theirs["flow_id"])))
     _, found = await ran(house, flow_id, debug=debug)
     assert found[-1]["code"] == 20004
+
+
+async def test_an_unfinished_run_says_what_it_waits_for_by_name(house: House, model_server: ModelServer):
+    child = await house.deploy(scripted(model_server, text="one two", hold=1, key="waits"))
+    async with house.chat(await house.deploy(around(child))) as answer:
+        run = answer.headers["x-event-id"]
+        model_server.release("waits")
+        await frames(answer, until=2)
+        inner = await child_of(house, run)
+        (outer_wait,) = (await house.http.get(f"/v1/runs/{run}")).json()["waits"]
+        (inner_wait,) = (await house.http.get(f"/v1/runs/{inner}")).json()["waits"]
+        model_server.release("waits")
+    assert (outer_wait["what"], outer_wait["node"], outer_wait["run"]) == ("run", "flow::sub", inner)
+    assert (inner_wait["what"], inner_wait["node"], inner_wait["attempt"]) == ("effect", "spark-llm::ask", 1)

@@ -1,0 +1,47 @@
+"""Rows of runs, their nodes and their questions as the native routes show them; protected values are shown to their owner as words."""
+
+from dataclasses import asdict
+from typing import Any
+
+from projections.node_runs import NodeRun
+from projections.questions import Question
+from projections.runs import Run
+
+
+def shown_run(row: Run) -> dict[str, Any]:
+    """A run."""
+    return {
+        "event_id": row.run,
+        "flow_id": row.flow,
+        "version": row.flow_version,
+        "definition": row.definition,
+        "chat_id": row.chat,
+        "uid": None if row.uid is None else row.uid.get("words"),
+        "mode": row.mode,
+        "surface": row.surface,
+        "stream": row.stream,
+        "status": row.status,
+        "code": row.code,
+        "message": row.message,
+        "node": row.node,
+        "usage": row.usage,
+        "started": row.started,
+        "finished": row.finished,
+    }
+
+
+def shown_question(row: Question) -> dict[str, Any]:
+    """A question as the native routes show it."""
+    hidden = {"run", "app", "chat", "path", "position"}
+    return {"event_id": row.run, **{name: _open(value) for name, value in asdict(row).items() if name not in hidden}}
+
+
+def shown_node(row: NodeRun) -> dict[str, Any]:
+    """What a node did in one attempt."""
+    hidden = {"run", "partition", "first"}
+    return {name: _open(value) for name, value in asdict(row).items() if name not in hidden}
+
+
+def _open(value: Any) -> Any:
+    """A protected value's words."""
+    return value["words"] if isinstance(value, dict) and set(value) == {"subject", "words"} else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] (any JSON)
