@@ -83,7 +83,8 @@ class NodeStepCompleted(NodeEvent):
 class ChildStarted(NodeEvent):
     """The node run handed its work to a run of its own: this version of this flow, pinned by hash. `run.started` of the child follows.
 
-    What the child shows comes as text of this node run, its questions as questions of this node run.
+    What the child shows comes as text of this node run, its questions as questions of this node run; where a model called it as
+    a tool, only its end comes, as a step's result.
     """
 
     type: ClassVar[str] = "child.started"

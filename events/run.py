@@ -31,13 +31,17 @@ class Turn(Value):
 
 
 class ParentRun(Value):
-    """The node run that started a run as its child. `depth` counts the runs above it."""
+    """The node run that started a run as its child. `depth` counts the runs above it.
+
+    `as_tool`: a model called it, so that its end is an observation, what it shows is for nobody else, and it cannot ask people.
+    """
 
     run: str
     node: str
     path: tuple[int, ...] = ()
     attempt: int
     depth: int
+    as_tool: bool = False
 
 
 class RunTerms(Fact):

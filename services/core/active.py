@@ -48,7 +48,8 @@ class Active:
     `settled` counts nodes outside of rounds, `ranked` every node run that ended, `steps` node runs that began and steps of them.
     `line` are the nodes that have something to ask: only the first one does, the others wait for their turn. `idle_since` is
     there while the run waits for a person only; such times add up to `idle_ms`. Of a run in a chat, `asks` is what the person said
-    last, `shown` what was shown since, and `said` are the rounds before, one for each question that was answered.
+    last, `shown` what was shown since, and `said` are the rounds before, one for each question that was answered. Of a run that a
+    model called, `shown` is all that it showed.
     """
 
     terms: r.RunStarted

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from services.core.effects import Tool
+from services.core.effects import FunctionCall, Tool
 from services.core.react import ACTION, ANSWER, INPUT, OBSERVATION, THOUGHT
-from services.core.values import text_of
+from services.core.values import encodable, text_of
 
 LONGEST = 16_000
 """Characters of a tool's result that the model reads."""
@@ -51,6 +51,13 @@ def observed(result: JsonValue) -> str:
     """A tool's result as the model reads it."""
     text = text_of(result)
     return text if len(text) <= LONGEST else text[:LONGEST] + f"… ({len(text)} characters in all)"
+
+
+def used(kind: str, call: FunctionCall, reason: str, response: JsonValue, *, shows: bool) -> dict[str, JsonValue]:
+    """A tool's use as a step's result: what was called, what came, and what people see of it."""
+    text = encodable(shown(kind, call.name, reason, call.arguments, response)) if shows else ""
+    told: dict[str, JsonValue] = {"type": kind, "name": call.name, "arguments": encodable(call.arguments), "reason": reason}
+    return {**told, "response": response, "shown": text}
 
 
 def shown(kind: str, name: str, reason: str, arguments: str, response: JsonValue) -> str:

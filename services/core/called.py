@@ -1,15 +1,20 @@
 """What another run did for a node, as decisions of the run that waits for it: text as it comes, questions, the end.
 
+Where a model called the run as a tool there is only the end: a step's result, which the model reads, failures too.
 In come a turn and what a child told; out go the places that moved. Of a child that nobody waits for nothing counts.
 """
 
 from collections.abc import Iterator, Sequence
 
+from pydantic import JsonValue
+
 from events.commands import AnswerQuestion
 from events.node import NodeTimedOut
 from events.node import Problem as Said
+from events.run import Usage
 from services.core.children import ChildTold, Ending, Relayed
 from services.core.codes import Code
+from services.core.effects import Done, Piece
 from services.core.graph import Graph
 from services.core.kind import Answer
 from services.core.node_runs import broke, complete, said
@@ -59,6 +64,10 @@ def expire(turn: Turn) -> Iterator[Sequence[Place]]:
         if turn.time < due or turn.over or place not in turn.run.waiting:
             continue
         limit = _limit(turn.graph, place)
+        if turn.node(place).kind.observe is not None:
+            late = Said(code=Code.NODE_RUN_ERROR, message=f"the flow took longer than {limit / 1000:g} s and was cancelled")
+            yield observe(turn, place, Ending(late, None, Usage()))
+            continue
         turn.emit(NodeTimedOut(node=place[0], path=place[1], attempt=turn.run.nodes[place].attempt, limit_ms=limit))
         what = f"Node execution timeout: the sub-flow took {limit / 1000:g} s"
         yield broke(turn, place, Said(code=Code.NODE_RUN_ERROR, message=what))
@@ -68,7 +77,27 @@ def _limit(graph: Graph, place: Place) -> int:
     return int(graph.nodes[place[0]].retry.timeout * 1000)
 
 
+def observe(turn: Turn, place: Place, end: Ending) -> Sequence[Place]:
+    """Tell a model how the flow that it called has ended."""
+    known, compiled = turn.run.nodes[place], turn.node(place)
+    assert compiled.kind.observe is not None, "whose model calls a run is told of its end"
+    result, shown = compiled.kind.observe(compiled, known.steps, _response(end))
+    if shown:
+        hear(turn, place, known.attempt, Piece("reasoning", shown))
+    if not turn.over:
+        take_step(turn, place, result, Done(usage=end.usage))
+    return ()
+
+
+def _response(end: Ending) -> JsonValue:
+    if end.problem is not None:
+        return {"code": "workflow", "message": encodable(end.problem.message)}
+    return end.text if end.outputs is None else end.outputs
+
+
 def _ended(turn: Turn, place: Place, end: Ending) -> Sequence[Place]:
+    if turn.node(place).kind.observe is not None:
+        return observe(turn, place, end)
     if turn.run.nodes[place].awaits == "person":
         take_step(turn, place, {"ended": True})  # the question ended with its run
     node, compiled = turn.run.nodes[place], turn.node(place)

@@ -27,15 +27,19 @@ from services.core.run_state import Active, NotStarted, Place, RunState, Step, e
 from services.core.turn import Turn as Deciding
 
 END = "node-end"
+_ASKS = Said(
+    code=Code.WORKFLOW_EXECUTION_ERROR, message="the flow asks a person a question, which it cannot do when it is called as a tool"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a child ended. `outputs` are there where its end says outputs instead of text."""
+    """How a child ended. `outputs` are there where its end says outputs instead of text; `text` is what one showed that is a tool."""
 
     problem: Said | None
     outputs: dict[str, JsonValue] | None
     usage: Usage
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +62,25 @@ class Relayed:
     by: str
 
 
-def check_depth(turn: Deciding, call: Call) -> None:
-    """Raises `Problem` where a further child would stand too deep, as in a flow that calls itself."""
+def too_deep(turn: Deciding, flow: str) -> str:
+    """Why a further child may not begin, as in a flow that calls itself; empty where it may."""
     above = turn.run.terms.parent
-    if (above.depth if above else 0) >= turn.limits.depth:
-        message = f"flow {call.flow}: sub-flows may be nested {turn.limits.depth} deep, and this one would be deeper"
-        raise Problem(Code.WORKFLOW_EXECUTION_ERROR, message)
+    if (above.depth if above else 0) < turn.limits.depth:
+        return ""
+    return f"flow {flow}: sub-flows may be nested {turn.limits.depth} deep, and this one would be deeper"
+
+
+def check_depth(turn: Deciding, call: Call) -> None:
+    """Raises `Problem` where a further child would stand too deep."""
+    if why := too_deep(turn, call.flow):
+        raise Problem(Code.WORKFLOW_EXECUTION_ERROR, why)
 
 
 def begin(turn: Deciding, place: Place, call: Call) -> None:
     """Name the child of this attempt. That it starts follows in the same step."""
-    attempt = turn.run.nodes[place].attempt
-    child = topics.child_id(turn.run.terms.run, place[0], *place[1], attempt)
+    node = turn.run.nodes[place]
+    attempt, further = node.attempt, ("step", len(node.steps)) if call.as_tool else ()
+    child = topics.child_id(turn.run.terms.run, place[0], *place[1], attempt, *further)
     turn.emit(
         ChildStarted(
             node=place[0],
@@ -87,7 +98,7 @@ def wish_of(state: Active, place: Place, call: Call) -> StartRun:
     """The wish for the child that the node run waits for."""
     terms, node = state.terms, state.nodes[place]
     depth = terms.parent.depth if terms.parent else 0
-    link = ParentRun(run=terms.run, node=place[0], path=place[1], attempt=node.attempt, depth=depth + 1)
+    link = ParentRun(run=terms.run, node=place[0], path=place[1], attempt=node.attempt, depth=depth + 1, as_tool=call.as_tool)
     return StartRun(
         run=node.child,
         app=terms.app,
@@ -116,10 +127,13 @@ def told_by(before: RunState, events: Sequence[Event], graph: Graph, time: int) 
         match event:
             case RunStarted() if isinstance(before, NotStarted):
                 link, run = event.parent, event.run
+            case QuestionAsked() if link is not None and link.as_tool:
+                end = Ending(_ASKS, None, state.usage if isinstance(state, Active) else Usage())
             case QuestionAsked():
                 question = _question(event, time)
             case RunCompleted():
-                end = Ending(None, event.outputs.words or {} if as_json else None, event.usage)
+                text = state.shown.text if isinstance(state, Active) else ""
+                end = Ending(None, event.outputs.words or {} if as_json else None, event.usage, text)
             case RunFailed() | RunTimedOut() | RunCancelled():
                 end = Ending(Said(code=Code.WORKFLOW_EXECUTION_ERROR, message=event.message), None, event.usage)
             case _:
@@ -127,6 +141,8 @@ def told_by(before: RunState, events: Sequence[Event], graph: Graph, time: int) 
         if link is None:
             return None
         state = evolve(state, event, time)
+    if link is not None and link.as_tool:
+        pieces.clear()
     if link is None or not (pieces or question or end):
         return None
     return link.run, ChildTold((link.node, link.path), run, tuple(pieces), question, end)

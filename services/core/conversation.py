@@ -17,8 +17,9 @@ def exchanges(state: Active) -> tuple[Exchange, ...]:
 
 
 def seen(state: Active, text: str) -> Active:
-    """A piece of text that a person of a chat sees."""
-    return replace(state, shown=state.shown.add(text)) if state.terms.chat and text else state
+    """A piece of text that a person of a chat sees, or the model that called the run as a tool."""
+    kept = state.terms.chat or (state.terms.parent is not None and state.terms.parent.as_tool)
+    return replace(state, shown=state.shown.add(text)) if kept and text else state
 
 
 def evolve_output(state: Active, place: Place, event: n.NodeEvent) -> Active:

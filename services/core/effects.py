@@ -220,7 +220,7 @@ class AgentToolsRequest:
 
 @dataclass(frozen=True, slots=True)
 class AgentCallRequest:
-    """Do a tool call of an agent's model. A tool's failure is a result too: the model reads it.
+    """Do a tool call of an agent's model. A tool's failure is a result too: the model reads it. For a flow, pin what a run would do.
 
     `target` is empty for a tool that there is none of; `is_unknown` says that an earlier owner may have done it, so that it is
     not done again. `shows` puts it into the node's reasoning, for which `reason` is the model's thought.

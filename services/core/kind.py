@@ -173,7 +173,8 @@ class Query:
 class Call:
     """Work that a run of its own does: this version of a flow, pinned by hash, with these parameters.
 
-    `owner` is the app whose flow it is; `history` is what it is told of the conversation.
+    `owner` is the app whose flow it is; `history` is what it is told of the conversation. `as_tool`: a model called it, which
+    reads how it ended (`Kind.observe`).
     """
 
     flow: str
@@ -182,6 +183,7 @@ class Call:
     owner: str
     values: dict[str, JsonValue]
     history: tuple[Turn, ...] = ()
+    as_tool: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,7 @@ class Kind:
     What becomes of an effect or an answer: with `stepwise` its result is recorded as a step and `ask` says what follows, a further
     request, a question to the person, or the node's result; else `receive` makes the result of what came, or `conclude` of the text
     alone, or its outputs are the node's.
+    `observe` makes a step of the end of a run that was called as a tool, and says what people see of it.
     `work`, `ask`, `receive` and `conclude` may raise `Problem`, which fails the node without a further attempt.
     `limits_attempt`: `retryConfig.timeout` limits the whole attempt, not the silence between two pieces. `handles` are the branches
     of a node that chooses one: every edge that leaves it must carry one of them; `preset_handle` is the one
@@ -230,6 +233,7 @@ class Kind:
     ask: Callable[[Node, Inputs, Asking], Request | Query | Call | Finished] | None = None
     stepwise: bool = False
     receive: Callable[[Node, Inputs, Answer], Finished] | None = None
+    observe: Callable[[Node, Sequence[Mapping[str, JsonValue]], JsonValue], tuple[dict[str, JsonValue], str]] | None = None
     conclude: Callable[[Node, str, str], Finished] | None = None
     speak: Callable[[Node], Speech] | None = None
     body: Body | None = None

@@ -14,10 +14,10 @@ from events.envelope import Event, Protected
 from events.node import NodeTimedOut
 from events.node import Problem as Said
 from events.refusal import CommandRefused
-from events.run import RunCancelled, RunStarted, RunTimedOut
+from events.run import RunCancelled, RunStarted, RunTimedOut, Usage
 from events.run import Turn as Earlier
 from services.core import called
-from services.core.children import ChildTold, Relayed
+from services.core.children import ChildTold, Ending, Relayed, too_deep
 from services.core.codes import Code
 from services.core.effects import Broke, Called, Done, Outcome, Piece, Pinned, Request, Responded, Retrieved, ToolAnswered, ToolSent
 from services.core.evidence import evidence, tidy
@@ -181,12 +181,19 @@ def _told(turn: Turn, told: Told) -> None:
         case Called() | Responded() | Retrieved() | ToolSent() | ToolAnswered():
             turn.emit(evidence(place, told.attempt, outcome))
         case Pinned():
-            words: dict[str, JsonValue] = {"flow": outcome.flow, "version": outcome.version, "definition": outcome.definition}
-            _done(turn, place, node, Done(outputs={**words, "owner": outcome.owner}))
+            _pinned(turn, place, node, outcome)
         case Done():
             _done(turn, place, node, outcome)
         case Broke():
             _broke(turn, place, tidy(outcome.problem))
+
+
+def _pinned(turn: Turn, place: Place, node: NodeRun, outcome: Pinned) -> None:
+    if turn.node(place).kind.observe is not None and (why := too_deep(turn, outcome.flow)):
+        _moved(turn, called.observe(turn, place, Ending(Said(code=Code.WORKFLOW_EXECUTION_ERROR, message=why), None, Usage())))
+        return
+    words: dict[str, JsonValue] = {"flow": outcome.flow, "version": outcome.version, "definition": outcome.definition}
+    _done(turn, place, node, Done(outputs={**words, "owner": outcome.owner}))
 
 
 def _done(turn: Turn, place: Place, node: NodeRun, outcome: Done) -> None:

@@ -143,6 +143,7 @@ def _stepped(state: Active, place: Place, node: NodeRun, event: n.NodeStepComple
         last=time,
         since=time,
         awaits=event.awaits,
+        child="" if event.awaits == "effect" else node.child,
         steps=(*node.steps, event.result.words or {}),
         said=(len(node.content), len(node.reasoning)),
         taken_over=False,

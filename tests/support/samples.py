@@ -59,7 +59,7 @@ _TERMS_FULL: dict[str, Any] = {
     "history": Protected[tuple[run.Turn, ...]](subject="person-1", words=(TURN, run.Turn(role="assistant", content="因为"))),
     "ext": Protected[dict[str, Any]](subject="person-1", words={"bot_id": "b", "caller": {"n": 1.5, "deep": [None, True]}}),
     "idempotency_key": "key-1",
-    "parent": run.ParentRun(run=RUN, node="flow::1", path=(2, 0), attempt=3, depth=1),
+    "parent": run.ParentRun(run=RUN, node="flow::1", path=(2, 0), attempt=3, depth=1, as_tool=True),
 }
 _KEY = app.Key(key="demo-key", secret_hash="00ff$ff00", secret_ref="secret:" + "0f" * 16, scopes=("run", "read"))
 _APP: dict[str, Any] = {

@@ -1,17 +1,18 @@
 """`agent`: a model that uses tools until it can answer (astron.md 4.9.13, 2.3). Every turn and every tool call is a step of its own.
 
 First the tools are asked for what they can do and knowledge is looked up; then model turns and tool calls follow each other,
-at most `maxLoopCount` turns, after which the model must answer. All of it is derived from the recorded steps, so that the
-next owner goes on after the last one. Outputs: `REASONING_CONTENT` holds thoughts and tool calls, every other one the answer.
+at most `maxLoopCount` turns, after which the model must answer. A called flow is pinned first, then run as a child. All of it is
+derived from the recorded steps, so that the next owner goes on after the last one. Outputs: `REASONING_CONTENT` holds thoughts
+and tool calls, every other one the answer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
 from pydantic import Field, JsonValue
 
 from services.core import react
-from services.core.agent_words import last_words, observed, system
+from services.core.agent_words import last_words, observed, system, used
 from services.core.codes import Code
 from services.core.effects import (
     AgentCallRequest,
@@ -23,10 +24,10 @@ from services.core.effects import (
     Tool,
 )
 from services.core.history import Budget, ChatHistory
-from services.core.kind import Asking, Finished, Inputs, Kind, Node, Params
+from services.core.kind import Asking, Call, Finished, Inputs, Kind, Node, Params
 from services.core.model_params import earlier, rendered
 from services.core.problems import Problem
-from services.core.values import text_of
+from services.core.values import read, text_of
 
 THINKING = "REASONING_CONTENT"
 _REACT = 1
@@ -107,7 +108,7 @@ def _param(node: Node) -> AgentParams:
     return cast("AgentParams", node.param)
 
 
-Asked = ModelRequest | AgentToolsRequest | AgentCallRequest | KnowledgeRequest | Finished
+Asked = ModelRequest | AgentToolsRequest | AgentCallRequest | KnowledgeRequest | Call | Finished
 
 
 def ask(node: Node, inputs: Inputs, asking: Asking) -> Asked:
@@ -151,9 +152,7 @@ def _loop(
         turns += 1
         thought = text_of(said.get("reasoning"))
         texts, thoughts = texts + text_of(said.get("content")), thoughts + thought
-        calls = [
-            FunctionCall(str(one["id"]), str(one["name"]), str(one["arguments"])) for one in cast("list[Step]", said.get("calls") or [])
-        ]
+        calls = _calls_of(said)
         if not calls or turns > param.turns:
             return Finished({one.name: thoughts if one.name == THINKING else texts for one in node.outputs}, raw_output=texts)
         is_react = param.model.strategy == _REACT
@@ -166,9 +165,26 @@ def _loop(
             result = next(steps, None)
             if result is None:
                 return _call(param, asking, call, offered, thought)
+            if "definition" in result:
+                pinned, result = result, next(steps, None)
+                if result is None:
+                    return _child(pinned, call)
             thoughts += text_of(result.get("shown") or "")
             told = observed(result.get("response"))
             messages.append(ChatMessage("user", f"{_STOP} {told}") if is_react else ChatMessage("tool", told, answers=call.id))
+
+
+def _calls_of(said: Mapping[str, JsonValue]) -> list[FunctionCall]:
+    calls = cast("list[Step]", said.get("calls") or [])
+    return [FunctionCall(str(one["id"]), str(one["name"]), str(one["arguments"])) for one in calls]
+
+
+def observe(node: Node, steps: Sequence[Mapping[str, JsonValue]], response: JsonValue) -> tuple[Step, str]:
+    """The end of a called flow, as the result of the call that is under way."""
+    turn = max(number for number, one in enumerate(steps) if one.get("calls"))
+    call = _calls_of(steps[turn])[sum("response" in one for one in steps[turn + 1 :])]
+    told = used("workflow", call, text_of(steps[turn].get("reasoning")), response, shows=_param(node).shows_tools)
+    return told, text_of(told["shown"])
 
 
 def _newest(param: AgentParams, inputs: Inputs) -> str:
@@ -241,10 +257,16 @@ def _call(param: AgentParams, asking: Asking, call: FunctionCall, offered: Seque
         call=call,
         target=target,
         reason=reason,
-        is_unknown=asking.taken_over and param.on_unknown == "tell",
+        is_unknown=asking.taken_over and param.on_unknown == "tell" and target.get("kind") != "workflow",
         shows=param.shows_tools,
         quiet_ms=asking.quiet_ms,
     )
+
+
+def _child(pinned: Step, call: FunctionCall) -> Call:
+    """The run of a flow that the model calls; the effect has seen that the arguments are an object."""
+    flow, version, definition, owner = (str(pinned[name]) for name in ("flow", "version", "definition", "owner"))
+    return Call(flow, version, definition, owner, cast("Step", read(call.arguments or "{}")), as_tool=True)
 
 
 def check(node: Node) -> None:
@@ -270,6 +292,7 @@ AGENT = Kind(
     failure=Code.AGENT_NODE_EXECUTION_ERROR,
     ask=ask,
     stepwise=True,
+    observe=observe,
     streams=lambda _: True,
     retries=True,
     rounds=lambda node: _param(node).history.wanted,

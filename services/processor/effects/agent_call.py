@@ -1,7 +1,8 @@
 """Doing a tool call of an agent's model: one step of an `agent` node.
 
-In comes an `AgentCallRequest`; out come `ToolSent`, `ToolAnswered`, a `Piece` of reasoning where it is shown, and always `Done`
-with what was called and the `response`: a failure is a response too, which the model reads.
+In comes an `AgentCallRequest`; out come `ToolSent`, `ToolAnswered`, a `Piece` of reasoning where it is shown, and `Done` with
+what was called and the `response`: a failure is a response too, which the model reads. For a flow that may be called `Pinned`
+comes instead: a run of its own does it.
 """
 
 from collections.abc import AsyncGenerator
@@ -9,13 +10,15 @@ from typing import Any, Protocol, cast
 
 from pydantic import JsonValue
 
-from services.core.agent_words import shown
+from services.core.agent_words import used
 from services.core.codes import Code
-from services.core.effects import AgentCallRequest, Done, Outcome, Piece
-from services.core.values import encodable, read
+from services.core.effects import AgentCallRequest, Done, Outcome, Piece, Pinned
+from services.core.values import read
+from services.kit.database import Database
 from services.kit.outward import CallFailed
 from services.kit.settings import Settings
 from services.processor.evidence import Evidence
+from services.processor.releases import look_up
 from services.processor.tools.port import Ready
 from services.processor.tools.toolbox import Toolbox
 
@@ -27,6 +30,8 @@ class World(Protocol):
     def settings(self) -> Settings: ...
     @property
     def toolbox(self) -> Toolbox: ...
+    @property
+    def database(self) -> Database: ...
 
 
 async def perform(request: AgentCallRequest, world: World) -> AsyncGenerator[Outcome, None]:
@@ -37,6 +42,9 @@ async def perform(request: AgentCallRequest, world: World) -> AsyncGenerator[Out
     try:
         if request.is_unknown:
             raise CallFailed("the call was interrupted; it is not known whether it was done, and it is not repeated", kind="unknown")  # noqa: TRY301 (one way for every no)
+        if target.get("kind") == "workflow":
+            yield await _pinned(request, world)
+            return
         ready = await _ready(request, world)
         evidence = Evidence(ready.kind, ready.tool, ready.sent, ready.attributes, call.id)
         yield evidence.sent
@@ -47,11 +55,19 @@ async def perform(request: AgentCallRequest, world: World) -> AsyncGenerator[Out
             yield evidence.failed(failure, Code.AGENT_NODE_EXECUTION_ERROR)
         response = {"code": failure.kind, "message": failure.message}
     kind = "workflow" if target.get("kind") == "workflow" else "tool"
-    text = encodable(shown(kind, call.name, request.reason, call.arguments, response)) if request.shows else ""
-    if text:
-        yield Piece("reasoning", text)
-    told: dict[str, JsonValue] = {"type": kind, "name": call.name, "arguments": encodable(call.arguments), "reason": request.reason}
-    yield Done(outputs={**told, "response": response, "shown": text})
+    told = used(kind, call, request.reason, response, shows=request.shows)
+    if told["shown"]:
+        yield Piece("reasoning", str(told["shown"]))
+    yield Done(outputs=told)
+
+
+async def _pinned(request: AgentCallRequest, world: World) -> Pinned:
+    _arguments(request.call.arguments)
+    target = request.target
+    found = await look_up(world.database, str(target.get("flow")), str(target.get("version") or ""), request.app)
+    if isinstance(found, Pinned):
+        return found
+    raise CallFailed(found.problem.message, kind="workflow", temporary=found.temporary)
 
 
 async def _ready(request: AgentCallRequest, world: World) -> Ready:
@@ -65,8 +81,6 @@ async def _ready(request: AgentCallRequest, world: World) -> Ready:
         case "mcp":
             server = await toolbox.mcp.server(request.app, target["server"], target["url"])
             return toolbox.mcp.ready(server, target["tool"], arguments, seconds)
-        case "workflow":
-            raise CallFailed("flows cannot be called as tools here yet", kind="workflow")
         case _:
             raise CallFailed(f"there is no tool {request.call.name[:100]}", kind="400")
 

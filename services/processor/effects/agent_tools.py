@@ -13,16 +13,20 @@ from pydantic import JsonValue
 from events.node import Problem
 from projections import flows
 from services.core.codes import Code
-from services.core.effects import AgentToolsRequest, Broke, Done, Outcome
+from services.core.effects import AgentToolsRequest, Broke, Done, Outcome, Pinned
+from services.core.graph import Graph, compile_
+from services.core.problems import Problem as Wrong
 from services.kit.database import Database
 from services.kit.openapi import Operation, operations
 from services.kit.outward import CallFailed
+from services.processor.releases import look_up
 from services.processor.tools.arguments import for_model
 from services.processor.tools.toolbox import Toolbox
 
 _NAME = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST = 60
 Function = dict[str, JsonValue]
+_TOLD: dict[str, Function] = {"AGENT_USER_INPUT": {"description": "What the flow is asked."}}
 
 
 class World(Protocol):
@@ -79,15 +83,29 @@ async def _of_server(request: AgentToolsRequest, toolbox: Toolbox, server: str, 
 
 
 async def _of_flow(request: AgentToolsRequest, database: Database, flow: str) -> list[Function]:
-    async with database.connect() as connection:
-        may = flow.isdigit() and not isinstance(await flows.resolve_start(connection, flow, "", request.app, "open"), flows.NoStart)
-        found = await flows.find(connection, flow) if may else None
-    if found is None:
+    pinned = await look_up(database, flow, "", request.app) if flow.isdigit() else None
+    if not isinstance(pinned, Pinned):
+        if pinned is not None and pinned.temporary:
+            raise CallFailed(pinned.problem.message, kind="flow", temporary=True)
         raise CallFailed(f"there is no flow {flow[:32]} that this agent may call", kind="flow")
-    text: JsonValue = {"type": "string", "description": "What the flow is asked."}
-    parameters: JsonValue = {"type": "object", "properties": {"AGENT_USER_INPUT": text}, "required": ["AGENT_USER_INPUT"]}
-    target: Function = {"kind": "workflow", "flow": flow}
+    async with database.connect() as connection:
+        found = await flows.find(connection, flow)
+        document = await flows.definition(connection, pinned.definition)
+    if found is None or document is None:
+        raise CallFailed(f"flow {flow[:32]} cannot be read now; try again", kind="flow", temporary=True)
+    try:
+        parameters = _parameters(compile_(document))
+    except Wrong as wrong:
+        raise CallFailed(f"flow {flow[:32]} cannot run here: {wrong.message}", kind="flow") from None
+    target: Function = {"kind": "workflow", "flow": flow, "version": pinned.version}
     return [{"name": found.name or f"flow_{flow}", "description": found.description, "parameters": parameters, "target": target}]
+
+
+def _parameters(graph: Graph) -> JsonValue:
+    """What the start node takes, as a JSON Schema."""
+    given = graph.nodes[graph.start].outputs
+    properties: dict[str, JsonValue] = {one.name: {**_TOLD.get(one.name, {}), **one.schema} for one in given}
+    return {"type": "object", "properties": properties, "required": [one.name for one in given if one.required]}
 
 
 def _named(found: Iterable[Function]) -> list[Function]:

@@ -1,14 +1,22 @@
 """An agent in its run: what it asks step by step, and that recorded steps are never asked for again."""
 
+import json
 from typing import Any
 
 import pytest
 from pydantic import JsonValue
 
-from services.core.effects import AgentCallRequest, AgentToolsRequest, Done, FunctionCall, KnowledgeRequest, ModelRequest
+from events.node import Problem as Said
+from events.run import Usage
+from events.topics import slot_of_id
+from services.core.children import ChildTold, Ending, wish_of
+from services.core.effects import AgentCallRequest, AgentToolsRequest, Done, FunctionCall, KnowledgeRequest, ModelRequest, Pinned
 from services.core.graph import compile_
+from services.core.kind import Call
 from services.core.problems import Problem
-from tests.support.flows import Part, at, end, flow, start
+from services.core.steps import ask
+from services.core.turn import Limits
+from tests.support.flows import Part, at, end, flow, retry, start
 from tests.support.spec import Story, told
 
 TARGET: dict[str, JsonValue] = {"kind": "mcp", "server": "house", "url": "", "tool": "add"}
@@ -149,6 +157,123 @@ def test_what_an_agent_needs_is_said_when_it_is_saved(changes: dict[str, Any], s
     with pytest.raises(Problem) as wrong:
         compile_(document(**changes))
     assert said in wrong.value.message
+
+
+FLOW = FunctionCall("c1", "add", '{"q": "why"}')
+PINNED = Pinned("77", "v1.0", "0" * 64, "owner")
+PLACE = ("agent::it", ())
+OK = Usage(input_tokens=2, output_tokens=3, total_tokens=5)
+
+
+def calling(*more: FunctionCall, **changes: Any) -> Story:
+    """An agent whose model calls a flow."""
+    limits = changes.pop("limits", None)
+    story = Story(document(**changes), limits).start(q="tea").tell("it", Done(outputs=OFFERED))
+    return story.think("it", "ask it").tell("it", Done(calls=(FLOW, *more))).tell("it", PINNED)
+
+
+def children(story: Story) -> list[str]:
+    return [event.child for event in story.of("child.started", "it")]
+
+
+def ended(story: Story, child: str, **end: Any) -> Story:
+    story.take(ChildTold(PLACE, child, end=Ending(end.get("problem"), end.get("outputs"), OK, end.get("text", ""))))
+    return story
+
+
+def observation(story: Story) -> str:
+    asked = story.asked("it")
+    assert isinstance(asked, ModelRequest)
+    return asked.messages[-1].content
+
+
+def test_a_called_flow_is_a_run_of_its_own_whose_arguments_are_the_models():
+    story = calling()
+    (child,) = children(story)
+    asked = ask(story.active, PLACE, story.graph, story.limits)
+    assert isinstance(asked, Call)
+    wish = wish_of(story.active, PLACE, asked)
+    assert (wish.run, wish.flow, wish.flow_version, wish.definition, wish.keys_of) == (child, "77", "v1.0", "0" * 64, "owner")
+    assert wish.parameters.words == {"q": "why"}
+    assert wish.parent is not None
+    assert (wish.parent.run, wish.parent.node, wish.parent.as_tool, wish.parent.depth) == ("1", "agent::it", True, 1)
+    assert slot_of_id(child) == slot_of_id("1")
+
+
+@pytest.mark.parametrize(
+    ("end", "read"),
+    [
+        ({"outputs": {"n": 3}}, '{"n": 3}'),
+        ({"text": "because"}, "because"),
+        ({"problem": Said(code=22801, message="why not")}, '{"code": "workflow", "message": "why not"}'),
+    ],
+)
+def test_its_end_is_the_observation_and_its_tokens_are_counted(end: dict[str, Any], read: str):
+    story = calling()
+    ended(story, children(story)[0], **end)
+    assert json.loads(observation(story)) == json.loads(read) if read.startswith("{") else observation(story) == read
+    assert story.active.children == {}
+    story.say("it", "so it is").done("it")
+    assert "**workflow**\n> ask it" in story.outputs("it")["REASONING_CONTENT"]
+    assert story.outputs("it")["output"] == "so it is"
+    assert story.of("run.completed")[0].usage == OK
+    result = story.of("node.step_completed", "it")[3].result.words
+    assert (result["type"], result["name"], result["arguments"], result["reason"]) == ("workflow", "add", FLOW.arguments, "ask it")
+
+
+@pytest.mark.parametrize("policy", ["again", "tell"])
+def test_a_crash_between_the_call_and_its_end_starts_no_second_child(policy: str):
+    story = calling(onUnknown=policy)
+    first = children(story)
+    story.taken_over().taken_over()
+    assert children(story) == first
+    assert story.active.children == {first[0]: PLACE}
+    ended(story, first[0], text="because").taken_over()
+    assert children(story) == first
+    assert observation(story) == "because"
+    ended(story, first[0], text="late")
+    assert observation(story) == "because"
+
+
+def test_a_crash_while_a_flow_is_looked_up_looks_it_up_again():
+    flow_target: dict[str, JsonValue] = {"kind": "workflow", "flow": "77"}
+    tools: list[JsonValue] = [{"name": "add", "description": "", "parameters": {}, "target": flow_target}]
+    story = told(document(onUnknown="tell"), q="tea").tell("it", Done(outputs={"tools": tools})).tell("it", Done(calls=(FLOW,)))
+    story.taken_over()
+    asked = story.asked("it")
+    assert isinstance(asked, AgentCallRequest)
+    assert not asked.is_unknown
+
+
+def test_each_call_of_a_flow_is_another_child():
+    story = calling(FLOW)
+    ended(story, children(story)[0], text="one")
+    assert isinstance(story.asked("it"), AgentCallRequest)
+    story.tell("it", PINNED)
+    assert len(set(children(story))) == 2
+    ended(story, children(story)[0], text="not this one")
+    ended(story, children(story)[1], text="two")
+    asked = story.asked("it")
+    assert isinstance(asked, ModelRequest)
+    assert [one.content for one in asked.messages[-2:]] == ["one", "two"]
+
+
+def test_a_flow_that_would_stand_too_deep_is_an_observation():
+    story = calling(limits=Limits(depth=0))
+    assert children(story) == []
+    assert "nested 0 deep" in observation(story)
+
+
+def test_the_nodes_time_limit_ends_the_wait_for_a_flow_and_the_model_is_told():
+    model_document = document()
+    part = model_document["data"]["nodes"][1]["data"]
+    part["retryConfig"] = retry(timeout=2)
+    story = Story(model_document).start(q="tea").tell("it", Done(outputs=OFFERED)).tell("it", Done(calls=(FLOW,))).tell("it", PINNED)
+    story.wait(1_000)
+    assert story.active.children
+    story.wait(1_500)
+    assert story.active.children == {}
+    assert "took longer than 2 s" in observation(story)
 
 
 CALLS = [FunctionCall(f"c{number}", "add", f'{{"a": {number}}}') for number in range(4)]

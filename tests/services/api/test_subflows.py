@@ -36,7 +36,7 @@ async def test_parent_and_child_name_each_other_and_the_tokens_add_up(house: Hou
     started = next(event["data"] for event in await record(house, run) if event["type"] == "child.started")
     assert (started["flow"], started["flow_version"]) == (child, "v1.0")
     first = (await record(house, started["child"]))[0]["data"]
-    assert first["parent"] == {"run": run, "node": "flow::sub", "path": [], "attempt": 1, "depth": 1}
+    assert first["parent"] == {"run": run, "node": "flow::sub", "path": [], "attempt": 1, "depth": 1, "as_tool": False}
     own = (await house.http.get(f"/v1/runs/{started['child']}", params={"min_position": 2})).json()
     assert own["flow_id"] == child
     usage = [
