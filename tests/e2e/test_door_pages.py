@@ -60,6 +60,7 @@ def test_the_samples_of_a_page_do_what_it_says(service: Programs, tmp_path: Path
 
 
 @pytest.mark.npm
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("page", ["openai"])
 def test_the_javascript_of_a_page_does_what_it_says(service: Programs, node_modules: Modules, page: str) -> None:
     scripts = [text for kind, text in samples(page) if kind == "javascript"]
