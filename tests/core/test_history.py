@@ -6,7 +6,7 @@ from events.commands import StartRun
 from events.envelope import Protected
 from events.run import Turn
 from services.core.chats import MAX_ROUNDS, Chats, Exchange
-from services.core.effects import ModelRequest
+from services.core.effects import KnowledgeRequest, ModelRequest
 from services.core.graph import compile_
 from services.core.history import Budget, chosen
 from services.core.problems import Problem
@@ -14,7 +14,7 @@ from services.core.run import rounds_wanted
 from services.core.run_state import Ended, exchanges
 from services.core.turn import Limits
 from tests.core.nodes.test_question_answer import answer, question
-from tests.support.flows import at, end, flow, joiner, llm, message, start
+from tests.support.flows import Part, at, end, flow, joiner, llm, message, start
 from tests.support.spec import Story, wish_to_start
 
 CHAT = ("demo", "c-1")
@@ -241,3 +241,14 @@ def test_chats_that_are_quiet_for_long_are_forgotten_and_recalled(monkeypatch):
     chats.recall(other, [Exchange("8", "q", "a"), Exchange("9", "qqq", "aaaa")])
     assert [one.run for one in chats.said[other]] == ["8", "9"]
     assert not chats.lacks(other, 2)
+
+
+@pytest.mark.parametrize(("switch", "given"), [({"isEnabled": True, "rounds": 1}, ["q2", "a2"]), ({"isEnabled": False}, []), ({}, [])])
+def test_a_knowledge_base_is_told_as_many_rounds_as_it_wants(switch, given):
+    part = Part("look", "knowledge-base", {"q": at("start.q")}, {"out": "string"}, {"repoId": ["r"], "enableChatHistoryV2": switch})
+    story = begun(flow(start(q="string"), part, end(), edges="start > look > end"), rounds(2))
+    asked = story.asked("look")
+    assert isinstance(asked, KnowledgeRequest)
+    assert [one.content for one in asked.history] == given
+    story.taken_over()
+    assert story.asked("look") == asked

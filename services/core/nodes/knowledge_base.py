@@ -6,7 +6,9 @@ from pydantic import BeforeValidator, Field
 
 from services.core.codes import Code
 from services.core.effects import KnowledgeRequest
+from services.core.history import ChatHistory
 from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.model_params import earlier
 from services.core.problems import Problem
 from services.core.received import by_name
 from services.core.values import text_of
@@ -25,12 +27,17 @@ class KnowledgeParams(Params):
     documents: tuple[str, ...] = Field(default=(), alias="docIds")
     flow: str = Field(default="", alias="flowId")
     score: float = Field(default=0.1, ge=0)
+    history: ChatHistory = Field(default_factory=ChatHistory, alias="enableChatHistoryV2")
+
+
+def _param(node: Node) -> KnowledgeParams:
+    assert isinstance(node.param, KnowledgeParams)
+    return node.param
 
 
 def ask(node: Node, inputs: Inputs, asking: Asking) -> KnowledgeRequest:
     """The look-up."""
-    param = node.param
-    assert isinstance(param, KnowledgeParams)
+    param = _param(node)
     return KnowledgeRequest(
         app=asking.app,
         query=text_of(next(iter(inputs.values()))),
@@ -40,7 +47,7 @@ def ask(node: Node, inputs: Inputs, asking: Asking) -> KnowledgeRequest:
         threshold=param.score,
         rag=param.rag,
         flow=param.flow,
-        history=(),
+        history=tuple(earlier(asking)),
         quiet_ms=asking.quiet_ms,
     )
 
@@ -63,5 +70,6 @@ KNOWLEDGE_BASE = Kind(
     ask=ask,
     receive=receive,
     retries=True,
+    rounds=lambda node: _param(node).history.wanted,
     check=check,
 )
