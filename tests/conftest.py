@@ -13,3 +13,10 @@ settings.load_profile("ci")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What fetches modules from a registry may take longer than the others."""
+    for item in items:
+        if item.get_closest_marker("npm"):
+            item.add_marker(pytest.mark.timeout(300))

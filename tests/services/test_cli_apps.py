@@ -24,15 +24,15 @@ async def test_an_app_lives_from_its_creation_to_its_end(tmp_path: Path, capsys:
                 assert await prozess(*tokens, *at) == code
                 return capsys.readouterr()
 
-            pair = (await said("app", "create", "desk")).out.strip()
+            pair = (await said("app", "create", "desk")).out.split()[-1]
             assert "desk" in (await said("app", "list")).out
             own = ("--url", at[1], "--key", pair)
             assert await prozess("app", "show", "desk", *own) == 0
             assert pair.split(":")[0] in capsys.readouterr().out
-            reading = (await said("key", "create", "desk", "--scope", "read")).out.strip()
+            reading = (await said("key", "create", "desk", "--scope", "read")).out.split()[-1]
             assert await prozess("app", "list", "--url", at[1], "--key", reading) == 2
             assert "`admin`" in capsys.readouterr().err
-            rotated = (await said("key", "rotate", "desk", pair.split(":")[0])).out.strip()
+            rotated = (await said("key", "rotate", "desk", pair.split(":")[0])).out.split()[-1]
             assert await prozess("app", "list", *own) == 2
             assert await prozess("app", "list", "--url", at[1], "--key", rotated) == 0
             capsys.readouterr()

@@ -205,12 +205,12 @@ async def test_a_body_that_is_no_object_is_a_400(house: House, text: str):
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
-async def test_a_body_over_the_limit_is_413_and_a_bot_with_plugins_400(house: House):
+async def test_a_body_over_the_limit_is_413_and_a_bot_whose_tool_is_missing_502(house: House):
     large = await house.http.post(CHAT, json={"model": "m", "messages": [{"role": "user", "content": "x" * (2 * BODY_LIMIT)}]})
     assert (large.status_code, large.json()["error"]["type"]) == (413, "invalid_request_error")
     bot = await made(house, tool_ids=["t"])
     refused = await house.http.post(CHAT, json={"model": bot, "messages": HELLO})
-    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "model")
+    assert (refused.status_code, refused.json()["error"]["type"]) == (502, "server_error"), refused.text
 
 
 @pytest.mark.parametrize("key", ["", "Bearer demo-key:no", "Bearer nobody:x"])
