@@ -22,7 +22,7 @@ from services.kit.world import World
 
 FEED_EVENTS = 2_000
 FEED_BYTES = 4 * 1024 * 1024
-RECENT_EVENTS = 20_000
+RECENT_EVENTS = 4_000
 RECENT_BYTES = 32 * 1024 * 1024
 _OVERHEAD = 400
 _STOPPING = "the service is stopping; try again"
