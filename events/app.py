@@ -75,3 +75,11 @@ class KeyDisabled(Event):
 
     type: ClassVar[str] = "key.disabled"
     key: str
+
+
+class SignatureUsed(Event):
+    """A caller came in with a signature, by its digest. Until `until` (ms since 1970) it would still fit, so it opens nothing again."""
+
+    type: ClassVar[str] = "signature.used"
+    signature: str
+    until: int

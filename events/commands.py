@@ -175,6 +175,15 @@ class RemoveBot(Command):
     app: str
 
 
+class UseSignature(Command):
+    """Let a caller in with a signature, known by its digest, if nobody came in with it before. It fits until `until` (ms since 1970)."""
+
+    type: ClassVar[str] = "signature.use"
+    app: str
+    signature: str
+    until: int
+
+
 class StoreTool(ToolTerms, Command):
     """Keep a tool, or a version of it."""
 

@@ -169,10 +169,11 @@ async def keys_of(connection: AsyncConnection, app: str) -> list[AppKey]:
 
 
 async def sealed(connection: AsyncConnection, app: str) -> list[str]:
-    """References to the secrets of the app's keys, as far as they were kept."""
-    kept = (app_keys.c.app == app, app_keys.c.enabled, app_keys.c.secret_ref.is_not(None))
-    wanted = sa.select(app_keys.c.secret_ref).where(*kept).order_by(app_keys.c.key)
-    return list((await connection.execute(wanted)).scalars())
+    """References to the secrets of the app's keys that are for running, as far as they were kept. None of a disabled app."""
+    kept = (app_keys.c.app == app, app_keys.c.enabled, app_keys.c.secret_ref.is_not(None), apps.c.enabled)
+    wanted = sa.select(app_keys.c.secret_ref, app_keys.c.scopes).join(apps, apps.c.app == app_keys.c.app).where(*kept)
+    rows = (await connection.execute(wanted.order_by(app_keys.c.key))).mappings()
+    return [row["secret_ref"] for row in rows if "run" in row["scopes"].split(",")]
 
 
 async def listing(connection: AsyncConnection) -> list[App]:

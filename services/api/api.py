@@ -48,6 +48,7 @@ class Api:
         """Stand everything on a world; nothing is read before it is needed."""
         history = History(world.database)
         tails = Tails(world, history)
+        commander = Commander(world, tails)
         limits = Limits(world.settings, world.metrics, world.clock, tails.works)
         return cls(
             world=world,
@@ -55,12 +56,12 @@ class Api:
             history=history,
             tails=tails,
             followers=Followers(world, history, tails),
-            commander=Commander(world, tails),
+            commander=commander,
             limits=limits,
             identity=Identity(world, limits),
             problems=Problems(world.clock),
             models=OwnModels(world.settings),
-            signatures=Signatures(world),
+            signatures=Signatures(world, commander),
         )
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""An app's decisions: it is registered, disabled and enabled; its keys are created, rotated, disabled.
+"""An app's decisions: it is registered, disabled and enabled; its keys are created, rotated, disabled; a signature is used once.
 
 Registering again renews what is known of it, its keys included. Who may ask for any of this is asked elsewhere.
 """
@@ -7,27 +7,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from events import app as a
-from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SwitchApp
+from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SwitchApp, UseSignature
 from events.envelope import Command, Event
 from events.refusal import CommandRefused
 from services.core.codes import Code
 from services.core.decider import Decider
 
 MAX_KEYS = 100
+MAX_SIGNATURES = 10_000
 
-Wish = RegisterApp | SwitchApp | CreateKey | RotateKey | DisableKey
+Wish = RegisterApp | SwitchApp | CreateKey | RotateKey | DisableKey | UseSignature
 
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """What matters for decisions about an app. `keys` says of each key whether it still opens something."""
+    """What matters for decisions about an app.
+
+    `keys` says of each key whether it still opens something, `signatures` of each that was used until when it would fit.
+    """
 
     registered: bool = False
     enabled: bool = True
     keys: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    signatures: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-def evolve(state: AppState, event: Event, _time: int) -> AppState:
+def evolve(state: AppState, event: Event, time: int) -> AppState:
     """The state after one more event."""
     match event:
         case a.AppRegistered():
@@ -38,11 +43,13 @@ def evolve(state: AppState, event: Event, _time: int) -> AppState:
             return replace(state, keys={**state.keys, event.key.key: True})
         case a.KeyDisabled():
             return replace(state, keys={**state.keys, event.key: False})
+        case a.SignatureUsed():
+            return replace(state, signatures={**_fitting(state, time), event.signature: event.until})
         case _:
             return state
 
 
-def decide(state: AppState, wish: Wish, _time: int) -> list[Event]:
+def decide(state: AppState, wish: Wish, time: int) -> list[Event]:
     """What follows from a wish. At least one event."""
     if isinstance(wish, RegisterApp):
         return [a.AppRegistered.model_validate(wish.model_dump())]
@@ -60,6 +67,8 @@ def decide(state: AppState, wish: Wish, _time: int) -> list[Event]:
             return (
                 [a.KeyDisabled(key=wish.key)] if state.keys.get(wish.key) else _no(wish, "key: the app has no such key, or it is disabled")
             )
+        case UseSignature():
+            return _use(state, wish, time)
 
 
 def _switch(state: AppState, wish: SwitchApp) -> list[Event]:
@@ -76,9 +85,25 @@ def _create(state: AppState, wish: CreateKey) -> list[Event]:
     return [a.KeyCreated(key=wish.key)]
 
 
+def _use(state: AppState, wish: UseSignature, time: int) -> list[Event]:
+    if not state.enabled:
+        return _no(wish, "app: it is disabled", Code.APP_GET_WITH_REMOTE_FAILED_ERROR)
+    fitting = _fitting(state, time)
+    if wish.signature in fitting or wish.until <= time:
+        return _no(wish, "signa: expected a fresh signature, used once")
+    if len(fitting) >= MAX_SIGNATURES:
+        return _no(wish, "signa: too many were used in the last minutes; try again", Code.OPEN_API_ERROR)
+    return [a.SignatureUsed(signature=wish.signature, until=wish.until)]
+
+
+def _fitting(state: AppState, time: int) -> dict[str, int]:
+    """The used signatures that would still fit."""
+    return {one: until for one, until in state.signatures.items() if until > time}
+
+
 def _no(wish: Wish, message: str, code: Code = Code.PARAM_ERROR) -> list[Event]:
     return [CommandRefused(wished=wish.type, target=f"app-{wish.app}", code=code, message=message)]
 
 
 APP: Decider[Wish, AppState] = Decider(AppState(), evolve, decide)
-WISHES: tuple[type[Command], ...] = (RegisterApp, SwitchApp, CreateKey, RotateKey, DisableKey)
+WISHES: tuple[type[Command], ...] = (RegisterApp, SwitchApp, CreateKey, RotateKey, DisableKey, UseSignature)

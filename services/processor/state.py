@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from events import topics
-from events.commands import AnswerQuestion, CancelRun, CreateKey, DisableKey, RegisterApp, RotateKey, StartRun, StoreFile, SwitchApp
+from events.commands import AnswerQuestion, CancelRun, StartRun, StoreFile
 from events.envelope import Envelope, Event, Fact, Meta
 from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunStarted, Turn
 from services.core import run as core_run
 from services.core.app import APP, AppState
+from services.core.app import WISHES as APP_WISHES
 from services.core.bot import BOT, BotState
 from services.core.bot import WISHES as BOT_WISHES
 from services.core.chats import Chats
@@ -158,8 +159,9 @@ class PartitionState:
                     return self._aside(meta, _refusal(meta, Code.OPEN_API_ERROR, "the run id is too old; repeat the request"))
                 decision = core_run.decide(self.run(wish.run), wish, time, graph, limits, self._remembered(wish, graph))
                 return self._answer(meta, decision.events, decision)
-            case RegisterApp() | SwitchApp() | CreateKey() | RotateKey() | DisableKey():
-                return self._answer(meta, APP.decide(self.apps.get(wish.app, APP.initial), wish, time))
+            case _ if isinstance(wish, APP_WISHES):
+                app = self.apps.get(meta.stream.partition("-")[2], APP.initial)
+                return self._answer(meta, APP.decide(app, wish, time))  # pyright: ignore[reportArgumentType]
             case StoreFile():
                 return self._answer(meta, FILE.decide(FILE.initial, wish, time))
             case _ if isinstance(wish, BOT_WISHES):

@@ -1,10 +1,10 @@
-"""Apps are registered, and registered again."""
+"""Apps are registered, and registered again; their keys and signatures open doors or no longer."""
 
 import pytest
 
-from events.app import AppDisabled, AppEnabled, AppRegistered, Key, KeyCreated, KeyDisabled, KeyRotated
-from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SwitchApp
-from services.core.app import APP, MAX_KEYS, AppState
+from events.app import AppDisabled, AppEnabled, AppRegistered, Key, KeyCreated, KeyDisabled, KeyRotated, SignatureUsed
+from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SwitchApp, UseSignature
+from services.core.app import APP, MAX_KEYS, MAX_SIGNATURES, AppState
 from tests.support.spec import given
 
 TERMS = {
@@ -21,6 +21,7 @@ def test_registering_and_renewing_leave_the_same_event():
 
 
 REGISTERED = AppRegistered(**TERMS)
+FAR = 1 << 50
 SECOND = Key(key="k2", secret_hash="22$33", scopes=("read",))
 
 
@@ -43,6 +44,7 @@ def test_an_app_is_disabled_and_enabled():
         CreateKey(app="demo", key=SECOND),
         RotateKey(app="demo", key="k", secret_hash="44$55"),
         DisableKey(app="demo", key="k"),
+        UseSignature(app="demo", signature="5f", until=FAR),
     ],
 )
 def test_an_app_that_does_not_exist_has_nothing_to_change(wish):
@@ -58,3 +60,24 @@ def test_a_disabled_key_stays_disabled(wish):
 def test_an_app_has_a_limited_number_of_keys():
     many = [KeyCreated(key=Key(key=f"k{n}", secret_hash="0$0")) for n in range(2, MAX_KEYS + 1)]
     given(APP, REGISTERED, *many).when(CreateKey(app="demo", key=Key(key="more", secret_hash="0$0"))).then_refused(460)
+
+
+def test_a_signature_is_used_once_and_forgotten_when_it_fits_no_more():
+    wish, used = UseSignature(app="demo", signature="5f", until=FAR), SignatureUsed(signature="5f", until=FAR)
+    given(APP, REGISTERED).when(wish).then(used)
+    given(APP, REGISTERED, used).when(wish).then_refused(460)
+    given(APP, REGISTERED, used, REGISTERED).when(wish).then_refused(460)
+    old, late = SignatureUsed(signature="00", until=0), UseSignature(app="demo", signature="00", until=0)
+    given(APP, REGISTERED, old).when(late).then_refused(460)
+    assert set(given(APP, REGISTERED, old, used).state.signatures) == {"5f"}
+
+
+def test_a_disabled_app_signs_nobody_in():
+    given(APP, REGISTERED, AppDisabled()).when(UseSignature(app="demo", signature="5f", until=FAR)).then_refused(20001)
+
+
+def test_so_many_signatures_are_remembered_and_no_more():
+    many = [SignatureUsed(signature=str(number), until=FAR) for number in range(MAX_SIGNATURES)]
+    state = AppState(registered=True, signatures={one.signature: one.until for one in many})
+    (refused,) = APP.decide(state, UseSignature(app="demo", signature="more", until=FAR), 0)
+    assert (refused.type, refused.code) == ("command.refused", 20805)

@@ -245,6 +245,8 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     commands.CreateKey: ({"app": APP, "key": app.Key(key="demo-key", secret_hash="00ff$ff00")}, {"key": _KEY}),
     commands.RotateKey: ({"app": APP, "key": "demo-key", "secret_hash": "00ff$ff00"}, {"secret_ref": "secret:" + "0f" * 16}),
     commands.DisableKey: ({"app": APP, "key": "demo-key"}, {}),
+    app.SignatureUsed: ({"signature": "0f" * 32, "until": 1_790_000_600_000}, {}),
+    commands.UseSignature: ({"app": APP, "signature": "0f" * 32, "until": 1_790_000_600_000}, {}),
     file.FileStored: (_FILE, {}),
     commands.StoreFile: (_FILE, {}),
     bot.BotConfigured: (_BOT, _BOT_FULL),

@@ -2,7 +2,8 @@
 
 In come JSON texts: `{"type":"chat", …agent request}`, `ping`, `cancel`, `resume {event_id, after}`; out go the chunks of
 the agent, each with `event_id` and `position`. A client that leaves stops nothing. Closed with 4401 for a signature
-that does not fit, 4429 over the limit, 1009 for a frame that is too large, 1001 when the service stops.
+that does not fit (or a key that is disabled meanwhile), 4429 over the limit, 1009 for a frame that is too large, 1001 when
+the service stops, 1013 where the signature could not be checked now.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from services.api.follow import Follower
 from services.api.identity import Caller
 from services.api.problems import Refusal, wrong_of
 from services.api.routes.agent import PATH, begin, found, model_of
+from services.api.signing import Signer
 from services.api.tail import Closed
 from services.kit import logs
 from services.kit.errors import NotReady
@@ -31,7 +33,7 @@ from services.kit.ids import new_id
 
 router = APIRouter()
 IDLE_S = 600.0
-_END, _LEAVING, _BROKEN, _SIGNATURE, _TOO_MANY = 1000, 1001, 1011, 4401, 4429
+_END, _LEAVING, _BROKEN, _LATER, _SIGNATURE, _TOO_MANY = 1000, 1001, 1011, 1013, 4401, 4429
 
 
 class Resume(BaseModel):
@@ -75,23 +77,27 @@ async def _serve(api: Api, websocket: WebSocket) -> None:
     query = websocket.query_params
     try:
         # an unescaped + of the signature arrives as a space
-        holder = await api.signatures.holder(query.get("appid", ""), query.get("ts", ""), query.get("signa", "").replace(" ", "+"))
-    except NotReady as later:
-        await websocket.close(_TOO_MANY, str(later))
+        signer = await api.signatures.signer(query.get("appid", ""), query.get("ts", ""), query.get("signa", "").replace(" ", "+"))
+    except Refusal as no:
+        await websocket.close(_TOO_MANY, no.message)
         return
-    if holder is None:
+    except NotReady:
+        await websocket.close(_LATER, "the signature could not be checked now; try again with a new one")
+        return
+    if signer is None:
         await websocket.close(_SIGNATURE, "appid, ts and signa: expected a fresh signature of this app, used once")
         return
-    await _Session(api, websocket, Caller(holder.app, holder)).serve()
+    await _Session(api, websocket, signer).serve()
 
 
 class _Session:
     """One socket: frames in, at most one stream out."""
 
-    def __init__(self, api: Api, websocket: WebSocket, caller: Caller) -> None:
+    def __init__(self, api: Api, websocket: WebSocket, signer: Signer) -> None:
         self._api = api
         self._websocket = websocket
-        self._caller = caller
+        self._signer = signer
+        self._caller = Caller(signer.app.app, signer.app)
         self._run = ""
         self._streaming: asyncio.Task[None] | None = None
 
@@ -120,7 +126,11 @@ class _Session:
     async def _take(self, message: Message) -> bool:
         """One frame. False once the socket was closed."""
         try:
-            await self._act(_object(message))
+            frame = _object(message)
+            if frame.get("type") != "ping" and not await self._api.signatures.still(self._signer):
+                await self._websocket.close(_SIGNATURE, "the key that signed was disabled or changed")
+                return False
+            await self._act(frame)
         except ValidationError as wrong:
             errors = [{**error, "loc": ("body", *error["loc"])} for error in wrong.errors()]
             await self._say_wrong(RequestValidationError(errors))

@@ -194,6 +194,17 @@ async def test_a_signature_opens_one_socket_and_none_is_4401(house: House):
             assert await closed(socket) == 4401
 
 
+async def test_an_open_socket_begins_nothing_once_its_app_is_disabled(house: House, model_server: ModelServer):
+    bot = await made(house, model_server, text="never said")
+    async with opened(house, app="other", secret="other-secret") as socket:
+        await send(socket, type="ping")
+        await read(socket)
+        assert (await house.http.patch("/v1/apps/other", json={"enabled": False})).status_code == 200
+        await send(socket, type="chat", **asked(bot))
+        assert await closed(socket) == 4401
+    assert (await house.http.patch("/v1/apps/other", json={"enabled": True})).status_code == 200
+
+
 async def test_a_frame_that_is_too_large_is_1009(house: House):
     async with opened(house) as socket:
         await socket.send("x" * (BODY_LIMIT + 1))
