@@ -69,7 +69,7 @@ class Identity:
                 raise Refusal(20000, _WRONG_KEY, 401, {"WWW-Authenticate": "Bearer"})
             if named and named != holder.app.app:
                 raise Refusal(20000, f"Authorization and {HEADER} must name the same app", 401, {"WWW-Authenticate": "Bearer"})
-            needed = scope_of(request.scope.get("method", ""), path)
+            needed = scope_of(request.scope.get("method", ""), request.scope["route"].path)
             if needed not in holder.scopes:
                 raise Refusal(20003, f"Authorization: the key is not for `{needed}`, only for {', '.join(sorted(holder.scopes))}", 403)
             return Caller(holder.app.app, holder.app, holder.scopes)

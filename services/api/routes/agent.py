@@ -68,8 +68,8 @@ async def attach(
 ) -> Response:
     """Come back to a stream. Chunks carry their position as `id`, so an `EventSource` goes on by itself."""
     try:
-        position = _cursor(event_id, last, after)
         caller = await api.identity.caller(request)
+        position = _cursor(event_id, last, after)
         follower = await found(api, caller, event_id, position)
     except Refusal as no:
         if no.status is not None:

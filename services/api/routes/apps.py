@@ -4,7 +4,9 @@ In come names and wishes; out goes JSON. A secret is told once, where it is made
 for doors where callers sign.
 """
 
+import asyncio
 import secrets
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -71,6 +73,8 @@ async def listing(api: TheApi, caller: KnownCaller) -> Response:
 async def create(body: NewApp, api: TheApi, caller: KnownCaller) -> Response:
     """A new app, with one key for everything."""
     _tenants_only(caller)
+    if body.is_tenant:
+        _within(caller, ALL_SCOPES)
     async with api.world.database.connect() as connection:
         if await apps.find(connection, body.app) is not None:
             raise Refusal(460, "app: this name is taken", 409)
@@ -104,9 +108,7 @@ async def switch(app: Name, body: Switch, api: TheApi, caller: KnownCaller) -> R
 async def create_key(app: Name, body: NewKey, api: TheApi, caller: KnownCaller) -> Response:
     """One more key. Nobody can give away a scope that its own key does not have."""
     await _mine(api, caller, app)
-    beyond = set(body.scopes) - caller.scopes
-    if beyond:
-        raise Refusal(20003, f"scopes: your own key is not for {', '.join(sorted(beyond))}", 403)
+    _within(caller, body.scopes)
     told, key = await _new_key(api, app, body.scopes)
     await _change(api, caller, app, CreateKey(app=app, key=key))
     return Json({"app": app, **told}, 201)
@@ -114,11 +116,14 @@ async def create_key(app: Name, body: NewKey, api: TheApi, caller: KnownCaller) 
 
 @router.post("/{app}/keys/{key}/rotate")
 async def rotate(app: Name, key: Name, api: TheApi, caller: KnownCaller) -> Response:
-    """A new secret for a key; the old one opens nothing from the next request on."""
+    """A new secret for a key; the old one opens nothing from the next request on. Only for what one's own key is for."""
     await _mine(api, caller, app)
+    async with api.world.database.connect() as connection:
+        of_key = next((one.scopes for one in await apps.keys_of(connection, app) if one.key == key), ())
+    _within(caller, of_key)
     secret = secrets.token_urlsafe(32)
     kept = await api.world.secrets.put(app, secret)
-    await _change(api, caller, app, RotateKey(app=app, key=key, secret_hash=passwords.create(secret), secret_ref=kept))
+    await _change(api, caller, app, RotateKey(app=app, key=key, secret_hash=await _hashed(secret), secret_ref=kept))
     return Json({"app": app, **_told(key, secret)})
 
 
@@ -139,7 +144,11 @@ async def _new_key(api: Api, app: str, scopes: tuple[Scope, ...]) -> tuple[dict[
     """What is told once, and what is kept."""
     name, secret = f"pk{secrets.token_hex(12)}", secrets.token_urlsafe(32)
     kept = await api.world.secrets.put(app, secret)
-    return _told(name, secret), Key(key=name, secret_hash=passwords.create(secret), secret_ref=kept, scopes=scopes)
+    return _told(name, secret), Key(key=name, secret_hash=await _hashed(secret), secret_ref=kept, scopes=scopes)
+
+
+async def _hashed(secret: str) -> str:
+    return await asyncio.to_thread(passwords.create, secret)
 
 
 def _told(key: str, secret: str) -> dict[str, str]:
@@ -153,6 +162,13 @@ def _rules(caller: Caller) -> bool:
 def _tenants_only(caller: Caller) -> None:
     if not _rules(caller):
         raise Refusal(20002, "the app is not a tenant", 403)
+
+
+def _within(caller: Caller, scopes: Iterable[str]) -> None:
+    """Nobody comes by a scope that the own key does not have. Raises `Refusal`."""
+    beyond = set(scopes) - caller.scopes
+    if beyond:
+        raise Refusal(20003, f"scopes: your own key is not for {', '.join(sorted(beyond))}", 403)
 
 
 async def _mine(api: Api, caller: Caller, app: str) -> apps.App:
