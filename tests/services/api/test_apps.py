@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from tests.services.api.conftest import House, W, bearer
 from tests.services.api.test_chat import standard
 
