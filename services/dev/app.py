@@ -1,8 +1,8 @@
-"""All programs in one process: what a new machine runs first.
+"""All programs by one command: what a new machine runs first.
 
-In come settings; it migrates the rows, opens one world, runs projector, processor and api in it, sets up the demo, and
-prints how to use it. It ends when it is asked to (exit code 0) or when one of its programs ends (all drain, one
-sentence says which and why).
+In come settings; it migrates the rows, opens one world, runs processor and api in it and the projector in a process beside
+it (decision 0034), sets up the demo, and prints how to use it. It ends when it is asked to (exit code 0) or when one of its
+programs ends (all drain, one sentence says which and why).
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import contextlib
 
 from services.api import app as api
 from services.dev import demo
+from services.dev.apart import Apart, begun
 from services.dev.welcome import answering, greet
 from services.kit import logs, waiting
 from services.kit.assemble import make_folder
@@ -20,7 +21,6 @@ from services.kit.serving import listen
 from services.kit.settings import LOOPBACK, Settings
 from services.kit.world import World
 from services.processor import app as processor
-from services.projector import app as projector
 
 _EASIER = {
     "durability": "single",
@@ -44,7 +44,7 @@ def settings_for_dev(given: Settings) -> Settings:
     return given.model_copy(update={name: value for name, value in _EASIER.items() if name not in given.model_fields_set})
 
 
-async def run(world: World, stop: asyncio.Event) -> None:
+async def run(world: World, apart: Apart, stop: asyncio.Event) -> None:
     """The three programs, the demo and the greeting, until `stop`. Raises `Refused` or `ProgramError`."""
 
     async def welcome(stop: asyncio.Event) -> None:
@@ -54,7 +54,7 @@ async def run(world: World, stop: asyncio.Event) -> None:
         await stop.wait()
 
     parts: Parts = {
-        "projector": lambda stop: projector.run(world, stop),
+        "projector": lambda stop: apart.run(world, stop),
         "processor": lambda stop: processor.run(world, stop),
         "api": lambda stop: api.run(world, stop),
         "demo": welcome,
@@ -67,11 +67,12 @@ async def _dev(settings: Settings) -> None:
     logs.configure("dev", settings.log_level)
     settings = settings.model_copy(update={"port": _free_port(settings)})
     make_folder(settings)
-    await _migrate(settings)
-    async with stoppable() as stop, contextlib.AsyncExitStack() as stack:
-        world = await opened(stack, settings, stop)
-        if world is not None:
-            await run(world, stop)
+    async with begun() as apart:
+        await _migrate(settings)
+        async with stoppable() as stop, contextlib.AsyncExitStack() as stack:
+            world = await opened(stack, settings, stop)
+            if world is not None:
+                await run(world, apart, stop)
 
 
 def _free_port(settings: Settings) -> int:

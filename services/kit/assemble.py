@@ -40,15 +40,18 @@ def build_files(settings: Settings, master: bytes) -> ObjectFiles:
     return ObjectFiles(settings.files, settings.data / "files", derived(master, b"prozess files: links"), settings.file_link_s)
 
 
-def build_world(settings: Settings) -> World:
-    """All ports with their adapters, not yet opened. Makes the data folder; raises `Refused` where it cannot be written."""
+def build_world(settings: Settings, log: Log | None = None) -> World:
+    """All ports with their adapters, not yet opened. Makes the data folder; raises `Refused` where it cannot be written.
+
+    `log` takes the place of the one that the settings name.
+    """
     make_folder(settings)
     clock = SystemClock()
     database = Database(settings)
     master = master_key(settings)
     return World(
         settings=settings,
-        log=build_log(settings),
+        log=build_log(settings) if log is None else log,
         blobs=FolderBlobs(settings.data / "blobs"),
         files=build_files(settings, master),
         database=database,
@@ -60,9 +63,9 @@ def build_world(settings: Settings) -> World:
 
 
 @contextlib.asynccontextmanager
-async def open_world(settings: Settings) -> AsyncGenerator[World]:
+async def open_world(settings: Settings, log: Log | None = None) -> AsyncGenerator[World]:
     """A world whose schema fits and whose log has started; closed at the end. Raises `Refused`."""
-    world = build_world(settings)
+    world = build_world(settings, log)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(world.database.dispose)
         await world.database.check_schema()

@@ -47,6 +47,7 @@ class SqliteLog:
         self._groups: dict[tuple[str, str], Group] = {}
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._heard: Callable[[int, int], None] | None = None
 
     async def start(self) -> None:
         """See `Log.start`. Raises `LogInUse`, `TopicMismatch`, `Refused`."""
@@ -133,6 +134,10 @@ class SqliteLog:
             found = self._groups.setdefault((group, topic), Group(group, self._partitions, marks, self._keep_mark(group, topic)))
         return found.join()
 
+    def on_growth(self, heard: Callable[[int, int], None] | None) -> None:
+        """Tell somebody of every slot that grew, and where it ends then; None: nobody any more."""
+        self._heard = heard
+
     def bounds_now(self, slot: int) -> tuple[int, int]:
         """The bounds of a slot, as far as everybody has been told."""
         return self._file.begins[slot], self._ends[slot]
@@ -195,6 +200,8 @@ class SqliteLog:
     def _committed(self, batches: Sequence[Batch]) -> None:
         for batch in batches:
             self._ends[batch.slot] = batch.first + len(batch.records)
+            if self._heard is not None:
+                self._heard(batch.slot, self._ends[batch.slot])
             tails = self._tails.get(batch.slot)
             if tails:
                 stored = [StoredRecord(batch.first + place, record) for place, record in enumerate(batch.records)]

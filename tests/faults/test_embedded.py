@@ -56,7 +56,7 @@ class Disk:
 
     def close(self) -> None:
         if self.mounted:
-            subprocess.run(["umount", str(self.folder)], check=True)
+            subprocess.run(["umount", "--lazy", str(self.folder)], check=True)  # the projector ends a moment after the killed rest
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from events.topics import COMMANDS, slot_of_id
@@ -40,10 +41,13 @@ class Dev:
     def lines(self) -> list[str]:
         return [line for line in self.printed.splitlines() if line.startswith(("EVENT=", "curl "))]
 
-    async def stop(self, how: signal.Signals = signal.SIGINT) -> int:
-        self.process.send_signal(how)
+    async def rest(self) -> None:
         assert self.process.stdout is not None
         self.printed += (await self.process.stdout.read()).decode()
+
+    async def stop(self, how: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(how)
+        await self.rest()
         return await self.process.wait()
 
 
@@ -121,6 +125,38 @@ async def test_started_again_it_has_the_same_demo_and_wishes_for_nothing_new(tmp
 
     assert (before, await wished(tmp_path)) == (4, 4)
     assert demo.FLOW in first.lines[0]
+
+
+@pytest.mark.timeout(120)
+async def test_the_projector_beside_it_is_measured_and_when_it_dies_everything_ends_with_one_sentence(tmp_path: Path):
+    async with asyncio.timeout(PATIENCE_S), dev(tmp_path, "--port", "0") as started, httpx.AsyncClient() as client:
+        await started.until("/messages")
+        address = next(word for word in started.printed.split() if word.startswith("http://"))
+        measured = 'prozess_projector_lag_events{partition="0"}'
+        while measured not in (told := (await client.get(f"{address}/metrics")).text):  # noqa: ASYNC110 (no bell rings between processes)
+            await asyncio.sleep(0.05)
+        (beside,) = children(started.process.pid)
+        os.kill(beside, signal.SIGKILL)
+        await started.rest()
+        code = await started.process.wait()
+
+    batches = next(line for line in told.splitlines() if line.startswith("prozess_projector_batch_seconds_count"))
+    assert float(batches.rpartition(" ")[2]) > 0
+    assert f"prozess: the projector stopped: its process {beside} ended by signal 9.\n" in started.printed
+    assert (code, started.printed.count("Traceback")) == (1, 0)
+
+
+@pytest.mark.timeout(120)
+async def test_a_killed_dev_leaves_no_projector_behind(tmp_path: Path):
+    async with asyncio.timeout(PATIENCE_S), dev(tmp_path, "--port", "0") as started:
+        await started.until("/messages")
+        assert len(children(started.process.pid)) == 1
+        started.process.kill()
+        await started.rest()  # the end of what is printed is the end of everybody who could print there
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 async def wished(folder: Path) -> int:
