@@ -22,13 +22,17 @@ def parts_of(chunk: object) -> Iterator[Part]:
     """Tokens and notes of one chunk. Raises `Objected`, or `ModelFailed` for what cannot be understood."""
     if not _is_object(chunk):
         raise ModelFailed("the model sent something that is not a chunk of an answer", kind="protocol", temporary=True)
+    if error := _get(chunk, "error"):
+        raise Objected(error)
     if _get(chunk, "code") not in (None, 0, "0", ""):
         raise Objected({"code": _get(chunk, "code"), "message": _get(chunk, "message")})
-    yield Noted(id=_text(_get(chunk, "id")), model=_text(_get(chunk, "model")), usage=_usage(_get(chunk, "usage")))
-    choices = _get(chunk, "choices")
+    choices, reason, usage = _get(chunk, "choices"), "", _usage(_get(chunk, "usage"))
     for choice in choices if isinstance(choices, list) else ():  # pyright: ignore[reportUnknownVariableType] (the library does not check)
         if _get(choice, "index") in (0, None):  # pyright: ignore[reportUnknownArgumentType] (the same)
             yield from _of_choice(choice)  # pyright: ignore[reportUnknownArgumentType] (the same)
+            reason = _text(_get(choice, "finish_reason")) or reason  # pyright: ignore[reportUnknownArgumentType] (the same)
+            usage = _usage(_get(choice, "usage")) or usage  # pyright: ignore[reportUnknownArgumentType] (the same)
+    yield Noted(id=_text(_get(chunk, "id")), model=_text(_get(chunk, "model")), finish_reason=reason, usage=usage)
 
 
 def _of_choice(choice: object) -> Iterator[Part]:
@@ -39,8 +43,8 @@ def _of_choice(choice: object) -> Iterator[Part]:
     text = _words(delta, "content") or _words(delta, "refusal")
     if text:
         yield Token("content", text)
-    yield from _fragments(_get(delta, "tool_calls"))
-    yield Noted(finish_reason=_text(_get(choice, "finish_reason")), usage=_usage(_get(choice, "usage")))
+    if calls := _get(delta, "tool_calls"):
+        yield from _fragments(calls)
 
 
 def _fragments(calls: object) -> Iterator[Part]:

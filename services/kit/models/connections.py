@@ -4,22 +4,17 @@ Answers are bounded in bytes, redirects are not followed (a key goes nowhere els
 event, and whoever decides about the next one reads events. Keys are not here; each call brings its own.
 """
 
-import socket
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from typing import Any, cast
 
 import httpx2
 import openai
 
 from services.kit.models.endpoint import Endpoint
-from services.kit.models.port import ModelFailed
+from services.kit.models.transport import Transport
 
 ANSWER_BYTES = 32 * 1024 * 1024
 _CLIENTS = 256
-_CONNECT_S = 10.0
-_LIMITS = httpx2.Limits(max_connections=2000, max_keepalive_connections=200, keepalive_expiry=60.0)
+_WITHOUT_END = httpx2.Timeout(None)
 
 
 class Connections:
@@ -27,7 +22,7 @@ class Connections:
 
     def __init__(self, answer_bytes: int = ANSWER_BYTES) -> None:
         self._answer_bytes = answer_bytes
-        self._pool: _Bounded | None = None
+        self._pool: httpx2.AsyncClient | None = None
         self._clients: OrderedDict[Endpoint, openai.AsyncOpenAI] = OrderedDict()
 
     def client(self, endpoint: Endpoint) -> openai.AsyncOpenAI:
@@ -41,14 +36,13 @@ class Connections:
 
     def _new(self, endpoint: Endpoint) -> openai.AsyncOpenAI:
         if self._pool is None:
-            timeout = httpx2.Timeout(None, connect=_CONNECT_S)
-            self._pool = _Bounded(self._answer_bytes, timeout=timeout, limits=_LIMITS, follow_redirects=False)
+            self._pool = httpx2.AsyncClient(transport=Transport(self._answer_bytes), timeout=_WITHOUT_END, follow_redirects=False)
         return openai.AsyncOpenAI(
             base_url=endpoint.base,
             api_key="none",
             admin_api_key="",
             max_retries=0,
-            timeout=self._pool.timeout,
+            timeout=_WITHOUT_END,
             default_query=dict(endpoint.query),
             http_client=self._pool,
         )
@@ -59,54 +53,3 @@ class Connections:
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.aclose()
-
-
-class _Bounded(httpx2.AsyncClient):
-    """A client whose answers end with a failure where they grow beyond a limit."""
-
-    def __init__(self, limit: int, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._limit = limit
-
-    async def send(self, request: httpx2.Request, *, stream: bool = False, **settings: Any) -> httpx2.Response:
-        """See `httpx2.AsyncClient.send`."""
-        response = await super().send(request, stream=True, **settings)
-        response.stream = _Counted(cast("httpx2.AsyncByteStream", response.stream), self._limit, _acknowledging(response))
-        if not stream:
-            await response.aread()
-        return response
-
-
-class _Counted(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream, limit: int, acknowledge: Callable[[], None]) -> None:
-        self._stream = stream
-        self._acknowledge = acknowledge
-        self._limit = limit
-        self._left = limit
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._acknowledge()
-        async for chunk in self._stream:
-            self._acknowledge()
-            self._left -= len(chunk)
-            if self._left < 0:
-                raise ModelFailed(f"the model's answer is larger than {self._limit} bytes", kind="too_large")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-def _acknowledging(response: httpx2.Response) -> Callable[[], None]:
-    """Acknowledge at once what came (Linux): a server that still uses Nagle's algorithm holds each token back 40 ms otherwise."""
-    stream = response.extensions.get("network_stream")
-    connection = None if stream is None else stream.get_extra_info("socket")
-    option: int | None = getattr(socket, "TCP_QUICKACK", None)
-    if connection is None or option is None:
-        return lambda: None
-
-    def acknowledge() -> None:
-        with suppress(OSError):
-            connection.setsockopt(socket.IPPROTO_TCP, option, 1)
-
-    return acknowledge

@@ -124,6 +124,8 @@ class NewOnly:
             self._dropped += len(part.text)
             return None
         text = self._stages[part.stage].take(part.text)
+        if text == part.text:
+            return part
         return Token(part.stage, text) if text else None
 
     def rest(self) -> Iterator[Part]:

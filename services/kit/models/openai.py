@@ -7,7 +7,7 @@ finish reason (usage, the end of the stream) may be missing.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -15,8 +15,10 @@ import httpx2
 import openai
 from pydantic import JsonValue
 
+from services.kit.models.answer import Answer
 from services.kit.models.calls import Calls
 from services.kit.models.chunks import Objected, parts_of
+from services.kit.models.connections import ANSWER_BYTES
 from services.kit.models.continues import NewOnly, fields_of, messages_of
 from services.kit.models.endpoint import Endpoint
 from services.kit.models.failures import told, translated
@@ -24,7 +26,6 @@ from services.kit.models.port import Fragment, ModelFailed, Noted, Part, Questio
 
 _AFTER_STOP_S = 5.0
 _OURS: dict[str, JsonValue] = {"stream": True, "n": 1}
-_END = object()
 
 
 class OpenAICall:
@@ -70,24 +71,37 @@ class OpenAICall:
             yield call
 
     async def _parts(self) -> AsyncGenerator[Part, None]:
-        """All that the provider sends. The silence that is allowed counts from the last token, or from when we ask again."""
-        clock, quiet_s, stopped = asyncio.get_running_loop(), self._question.quiet_s, False
+        """All that the provider sends. The silence that is allowed counts from the last token, or from when we ask again.
+
+        Once the model has said why it stopped, a cut and silence are the end as well.
+        """
+        clock, quiet_s, noted, stopped = asyncio.get_running_loop(), self._question.quiet_s, Noted(), False
         deadline = clock.time() + quiet_s
         async with asyncio.timeout_at(deadline):
             stream = await self._send()
         async with stream:
             async with asyncio.timeout_at(deadline):
-                await _expect_events(stream)
-            while (chunk := await _next(stream, deadline, stopped=stopped)) is not _END:
-                for part in parts_of(chunk):
-                    yield part
-                    if isinstance(part, Token):
-                        deadline = clock.time() + quiet_s
-                    elif isinstance(part, Noted) and part.finish_reason:
-                        stopped, deadline = True, clock.time() + min(_AFTER_STOP_S, quiet_s)
+                await _expect_events(stream.response)
+            answer = Answer(stream.response, deadline, ANSWER_BYTES)
+            try:
+                async with aclosing(answer.chunks()) as chunks:
+                    async for chunk in chunks:
+                        for part in parts_of(chunk):
+                            if part == noted:
+                                continue
+                            yield part
+                            if isinstance(part, Token):
+                                answer.deadline = clock.time() + quiet_s
+                            elif isinstance(part, Noted):
+                                noted = part
+                                if part.finish_reason:
+                                    stopped, answer.deadline = True, clock.time() + min(_AFTER_STOP_S, quiet_s)
+            except (TimeoutError, httpx2.HTTPError):
+                if not stopped and not answer.done:
+                    raise
 
     async def _send(self) -> "openai.AsyncStream[Any]":
-        """The body goes as it is, and chunks come as plain JSON: models of both cost half of a token's time and check nothing."""
+        """The body goes as it is, and the answer is read as plain JSON: models of both cost half of a token's time and check nothing."""
         key = self._question.key
         headers: dict[str, Any] = {"Accept-Encoding": "identity", "Authorization": f"Bearer {key}" if key else openai.omit}
         if not self._own:
@@ -123,29 +137,18 @@ def _body(question: Question, shape: Shape) -> dict[str, JsonValue]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-async def _expect_events(stream: "openai.AsyncStream[Any]") -> None:
+async def _expect_events(response: httpx2.Response) -> None:
     """Say so where the answer is no event stream: a web page, or an error with status 200."""
-    headers = stream.response.headers
+    headers = response.headers
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise ModelFailed("the model's answer is compressed, although that was not asked for", kind="protocol")
     if kind == "application/json":
-        answer: object = json.loads(await stream.response.aread())
+        answer: object = json.loads(await response.aread())
         if isinstance(answer, dict) and (error := cast("dict[str, object]", answer).get("error")):
             raise Objected(error)
     if kind in {"application/json", "text/html"}:
         raise ModelFailed(f"the model's url answered {kind} where an event stream was expected", kind="protocol")
-
-
-async def _next(stream: "openai.AsyncStream[Any]", deadline: float, *, stopped: bool) -> object:
-    """The next chunk, or `_END`. Once the model has said why it stopped, a cut and silence are the end as well."""
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await anext(cast("AsyncIterator[object]", stream), _END)
-    except (TimeoutError, openai.APIConnectionError):
-        if stopped:
-            return _END
-        raise
 
 
 def _unfinished(finish_reason: str) -> ModelFailed:
