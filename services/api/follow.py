@@ -55,7 +55,7 @@ class Follower:
             await self._catch_up(patience)
         newest = max(self._newest, self._tail.position_of(self._stream))
         if not newest:
-            raise Missing(f"there is no run {self._run}")
+            raise Missing("there is no such run")
         if self.position > newest:
             raise BadRequest(f"the cursor {self.position} is beyond the end: the newest event has position {newest}")
 

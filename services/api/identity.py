@@ -62,8 +62,11 @@ class Identity:
     async def _known(self, request: HTTPConnection) -> Caller:
         path = path_of(request)
         named = self._named(request)
-        pair = request.headers.get("authorization")
-        if pair is not None:
+        pairs = request.headers.getlist("authorization")
+        if len(pairs) > 1:
+            raise Refusal(20000, "Authorization: the header came more than once", 401, {"WWW-Authenticate": "Bearer"})
+        if pairs:
+            (pair,) = pairs
             holder = await self._holder(pair)
             if holder is None:
                 raise Refusal(20000, _WRONG_KEY, 401, {"WWW-Authenticate": "Bearer"})
@@ -100,6 +103,11 @@ class Identity:
         if known is None or not known.enabled:
             raise Refusal(20000, "anonymous_app: there is no such app, or it is disabled", 401)
         return Caller(app, known)
+
+    def scheme(self, request: HTTPConnection) -> str:
+        """`http` or `https`, as the caller called; a trusted proxy says which it was."""
+        said = request.headers.get("x-forwarded-proto", "").lower()
+        return said if said in {"http", "https"} and self._is_trusted(request) else request.url.scheme
 
     def _named(self, request: HTTPConnection) -> str:
         """The name in the header, if whoever sent it is trusted."""

@@ -58,7 +58,7 @@ async def pinned(api: Api, caller: Caller, flow: str, version: str, mode: Mode) 
     if isinstance(found, flows.NoStart):
         raise Refusal(*NO_START[found.reason])
     if owner is not None and not may_edit(caller, owner.app):
-        raise Refusal(*NO_START["not_bound"])
+        raise Refusal(*NO_START["no_flow"])
     if caller.known is None:
         raise Refusal(20001, "x-consumer-username: there is no such app")
     return Pinned(found.flow, found.version, found.definition, found.owner)

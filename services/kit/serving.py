@@ -40,6 +40,7 @@ def listen(host: str, port: int, name: str = "--port") -> socket.socket:
 async def serve(app: ASGIApp, bound: socket.socket, stop: asyncio.Event, drain_s: int = DRAIN_S, frame_bytes: int = FRAME_BYTES) -> None:
     """Serve until `stop` is set, then drain for at most `drain_s` seconds; closes the socket.
 
+    The caller is whoever is connected: what proxies say of others (`X-Forwarded-For`) is nobody's address here.
     A WebSocket's frame over `frame_bytes` closes it with 1009; one whose other end is gone is noticed within 40 s.
     """
     config = uvicorn.Config(
@@ -47,6 +48,7 @@ async def serve(app: ASGIApp, bound: socket.socket, stop: asyncio.Event, drain_s
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=drain_s,
         ws="websockets-sansio",
         ws_max_size=frame_bytes,

@@ -133,7 +133,7 @@ async def delete(body: RemovedFlow, api: TheApi, caller: KnownCaller) -> Respons
     try:
         wanted = flow_id(body.flow_id, _DELETE)
         async with api.world.database.connect() as connection:
-            await _found(connection, wanted)
+            _editable(caller, await _found(connection, wanted))
     except Refusal as no:
         raise Refusal(_DELETE, no.message) from None
     if not may_edit(caller, body.app_id):
@@ -196,10 +196,10 @@ async def _document(connection: AsyncConnection, definition: str | None) -> Docu
 
 async def _owner(api: Api, caller: Caller, app: str) -> apps.App:
     """The app a flow shall belong to. Raises `Refusal`: 20001 for an unknown one, 20002 where the caller may not act for it."""
+    if not may_edit(caller, app):
+        raise Refusal(20002, "app_id: only a tenant may act for another app")
     async with api.world.database.connect() as connection:
         owner = await apps.find(connection, app)
     if owner is None:
         raise Refusal(20001, "app_id: there is no such app")
-    if not may_edit(caller, owner.app):
-        raise Refusal(20002, "app_id: only a tenant may act for another app")
     return owner

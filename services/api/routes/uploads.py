@@ -100,5 +100,5 @@ def _digest(file: BinaryIO) -> str:
 
 
 def _link(request: Request, api: Api, key: str) -> str:
-    base = api.world.settings.public_url or str(request.base_url)
+    base = api.world.settings.public_url or str(request.base_url.replace(scheme=api.identity.scheme(request)))
     return base.rstrip("/") + api.world.files.link(key)

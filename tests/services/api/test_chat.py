@@ -236,7 +236,7 @@ async def test_licence_release_and_ownership_are_looked_at_on_each_start(house: 
 
     assert await code() == 20004
     assert await code(debug=True) == 0
-    assert await code(debug=True, headers=bearer("other")) == 20004
+    assert await code(debug=True, headers=bearer("other")) == 20201
     await house.good(f"{W}/protocol/update/{flow_id}", {"status": 1, "app_id": "demo"})
     assert await code() == 20204
     await house.good("/v1/publish", {"flow_id": flow_id, "release_status": 1, "plat": 1})

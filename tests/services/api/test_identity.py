@@ -104,3 +104,62 @@ async def test_the_slow_hash_runs_once_for_a_pair_and_again_for_a_wrong_one(hous
         assert (await house.http.get("/v1/runs", headers={"Authorization": "Bearer other-key:no"})).status_code == 401
     assert hashed.count("other-secret") <= 1
     assert hashed.count("no") == 2
+
+
+SMUGGLED = [
+    [(NAME, "demo")],
+    [(NAME, "demo"), (NAME, "demo")],
+    [("X-Consumer-Username", "demo"), ("X_CONSUMER_USERNAME", "demo"), ("x-consumer_username", "demo")],
+    [("x-consumer-id", "demo"), ("x-consumer-custom-id", "demo"), ("x-credential-identifier", "demo-key")],
+    [("X-Forwarded-For", "127.0.0.1"), ("X-Real-IP", "127.0.0.1"), ("Forwarded", "for=127.0.0.1"), (NAME, "demo")],
+    [("X-Forwarded-User", "demo"), ("X-Authenticated-Userid", "demo"), ("Remote-User", "demo")],
+    [("Connection", f"{NAME}, close"), (NAME, "demo")],
+    [("Proxy-Authorization", "Bearer demo-key:demo-secret")],
+    [("Cookie", "authorization=Bearer demo-key:demo-secret")],
+]
+
+
+@pytest.mark.parametrize("headers", SMUGGLED, ids=lambda headers: " ".join(name for name, _ in headers))
+async def test_no_header_of_an_untrusted_caller_is_an_identity(wary: House, headers: list[tuple[str, str]]):
+    async with httpx.AsyncClient(base_url=wary.http.base_url, trust_env=False) as http:
+        chat = await http.post(CHAT, json=BODY, headers=headers)
+        native = await http.get("/v1/runs", headers=headers)
+    assert (chat.json()["code"], native.status_code) == (460, 401)
+
+
+@pytest.mark.parametrize("headers", SMUGGLED[:-2], ids=lambda headers: " ".join(name for name, _ in headers))
+async def test_no_header_changes_whose_key_it_is(wary: House, headers: list[tuple[str, str]]):
+    async with httpx.AsyncClient(base_url=wary.http.base_url, trust_env=False) as http:
+        seen = await http.get("/v1/apps", headers=[*headers, *bearer("other").items()])
+    assert [one["app"] for one in seen.json()["apps"]] == ["other"]
+
+
+@pytest.mark.parametrize("first", ["demo", "other"])
+async def test_two_keys_in_one_request_are_none(house: House, first: str):
+    second = {"demo": "other", "other": "demo"}[first]
+    headers = [("Authorization", bearer(one)["Authorization"]) for one in (first, second)]
+    async with httpx.AsyncClient(base_url=house.http.base_url, trust_env=False) as http:
+        answer = await http.get("/v1/runs", headers=headers)
+    assert answer.status_code == 401
+    assert "more than once" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["demo, other", "demo,demo", "demo\tother", "../demo", "Demo", "d\u00e9mo"])
+async def test_a_name_of_a_trusted_hop_is_taken_whole_and_exactly(house: House, name: str):
+    async with httpx.AsyncClient(base_url=house.http.base_url, trust_env=False) as http:
+        answer = await http.get("/v1/runs", headers={NAME: name.encode()})
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("headers", [{"X-Forwarded-For": "203.0.113.7"}, {"X-Forwarded-For": "127.0.0.1, 203.0.113.7"}])
+async def test_who_is_trusted_is_the_peer_and_not_what_it_says_of_others(house: House, headers: dict[str, str]):
+    async with httpx.AsyncClient(base_url=house.http.base_url, trust_env=False) as http:
+        answer = await http.get("/v1/runs", headers={**headers, NAME: "demo"})
+    assert answer.status_code == 200
+
+
+async def test_a_name_that_a_trusted_hop_repeats_is_one_name(house: House):
+    async with httpx.AsyncClient(base_url=house.http.base_url, trust_env=False) as http:
+        same = await http.get("/v1/runs", headers=[(NAME, "demo"), ("x_consumer_username", "demo")])
+        other = await http.get("/v1/runs", headers=[(NAME, "demo"), (NAME, "other")])
+    assert (same.status_code, other.status_code) == (200, 422)

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -118,3 +119,12 @@ async def test_an_upload_is_on_the_record(house: House):
     await uploaded(house, "tea.txt", b"words")
     said = (await house.http.get("/v1/audit/events", params={"type": "file.stored", "limit": 1})).json()
     assert (said["events"][0]["actor"], said["events"][0]["data"]["size"]) == ("demo", 5)
+
+
+@pytest.mark.parametrize(("trusted", "said", "scheme"), [(True, "https", "https"), (True, "gopher", "http"), (False, "https", "http")])
+async def test_a_link_is_spelt_as_the_caller_called_if_a_trusted_proxy_says_so(house: House, trusted: bool, said: str, scheme: str):
+    settings = house.world.settings if trusted else house.world.settings.model_copy(update={"trusted_proxies": ()})
+    async for one in serving(replace(house.world, settings=settings)):
+        files = {"file": ("a.txt", b"words")}
+        answer = await one.http.post(f"{W}/upload_file", files=files, headers={"X-Forwarded-Proto": said})
+        assert answer.json()["data"]["url"].startswith(f"{scheme}://127.0.0.1:")
