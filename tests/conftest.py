@@ -3,7 +3,11 @@
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ("tests.support.fixtures.kafka", "tests.support.fixtures.rows")  # a session has one broker and one PostgreSQL
+pytest_plugins = (
+    "tests.support.fixtures.kafka",  # a session has one broker and one PostgreSQL
+    "tests.support.fixtures.rows",
+    "tests.support.fixtures.told",
+)
 
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
 settings.register_profile("deep", max_examples=5_000, deadline=None)

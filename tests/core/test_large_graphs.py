@@ -37,7 +37,7 @@ def _ways(before: str, left: str, right: str, join: str) -> str:
 
 
 @pytest.mark.parametrize("branching", [False, True])
-def test_two_thousand_nodes_of_diamonds_are_checked_and_run_in_linear_steps(branching, capsys, monkeypatch):
+def test_two_thousand_nodes_of_diamonds_are_checked_and_run_in_linear_steps(branching, tell, monkeypatch):
     document = diamonds(DIAMONDS, branching=branching)
     looks = 0
     waits = Turn.still_waits
@@ -56,11 +56,10 @@ def test_two_thousand_nodes_of_diamonds_are_checked_and_run_in_linear_steps(bran
     story.taken_over()
     ended = perf_counter()
     nodes, edges = len(story.graph.nodes), len(document["data"]["edges"])
-    with capsys.disabled():
-        print(  # noqa: T201 (a figure for the one who reads)
-            f"\n{nodes} nodes, {edges} edges, {len(story.events)} events, {looks} looks: "
-            f"checked {compiled - began:.2f} s, first step {started - compiled:.2f} s, all further steps {ended - started:.2f} s"
-        )
+    tell(
+        f"{nodes} nodes, {edges} edges, {len(story.events)} events, {looks} looks: "
+        f"checked {compiled - began:.2f} s, first step {started - compiled:.2f} s, all further steps {ended - started:.2f} s"
+    )
     assert nodes == 2_000
     assert story.last.type == "run.completed"
     settled = len(story.of("node.completed")) + len(story.of("node.skipped"))

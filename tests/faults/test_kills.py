@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -230,7 +230,7 @@ async def test_an_owner_is_killed_while_a_tool_works_and_only_the_call_without_a
 
 
 async def test_processors_are_restarted_one_after_the_other_under_streams_that_only_pause(
-    client: httpx.AsyncClient, fleet: Fleet, model_server: ModelServer, capsys: pytest.CaptureFixture[str]
+    client: httpx.AsyncClient, fleet: Fleet, model_server: ModelServer, tell: Callable[[str], None]
 ) -> None:
     words = "".join(f"w{index} " for index in range(240))
     flow = await published(client, answering(model_server, model("say", text=words, gap_ms=50, prefill=1)))
@@ -248,12 +248,11 @@ async def test_processors_are_restarted_one_after_the_other_under_streams_that_o
     await asyncio.gather(*reading)
     assert {reader.text for reader in readers} == {words}
     pauses = sorted(reader.longest_s for reader in readers)
-    with capsys.disabled():
-        print(f"\nrolling restart of two processors: streams paused {pauses[0]:.2f} to {pauses[-1]:.2f} s")  # noqa: T201 (a figure is a result)
+    tell(f"rolling restart of two processors: streams paused {pauses[0]:.2f} to {pauses[-1]:.2f} s")
 
 
 async def test_one_processor_is_killed_and_one_is_paused_and_every_run_ends(
-    client: httpx.AsyncClient, fleet: Fleet, model_server: ModelServer, capsys: pytest.CaptureFixture[str]
+    client: httpx.AsyncClient, fleet: Fleet, model_server: ModelServer, tell: Callable[[str], None]
 ) -> None:
     words = "".join(f"w{index} " for index in range(10))
     flow = await published(client, answering(model_server, model("say", text=words, gap_ms=30, prefill=1)))
@@ -288,6 +287,5 @@ async def test_one_processor_is_killed_and_one_is_paused_and_every_run_ends(
     for reader in readers[:: RUNS // 20]:
         assert said(await events_of(client, reader.run)) == words
     waits = sorted(reader.first_s for reader in readers)
-    with capsys.disabled():
-        told = f"{RUNS} runs, one processor killed, one paused for {PAUSE_S} s: first text after {waits[RUNS // 2]:.2f} s (p50)"
-        print(f"\n{told}, {waits[int(RUNS * 0.99)]:.2f} s (p99), {waits[-1]:.2f} s (longest)")  # noqa: T201 (a figure is a result)
+    told = f"{RUNS} runs, one processor killed, one paused for {PAUSE_S} s: first text after {waits[RUNS // 2]:.2f} s (p50)"
+    tell(f"{told}, {waits[int(RUNS * 0.99)]:.2f} s (p99), {waits[-1]:.2f} s (longest)")

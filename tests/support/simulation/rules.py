@@ -67,8 +67,6 @@ LAW = Rules()
 NAMES = tuple(field.name for field in fields(Rules))
 HIDDEN = {"topic": "near", "snapshot_last": "snapshot_whole"}
 """In logs this short one rule does the work of another: it has to be taken out as well, for the other to be missed."""
-RARE = frozenset({"near", "snapshot_ahead", "snapshot_place"})
-"""Missed once in ten thousand schedules and more; those of snapshots have tests of their own beside the owner's."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +92,11 @@ MOVED = Trouble(restores=1, reposts=6)
 CUT = Trouble(cuts=1, doubled_claims=0)
 BOTH = Trouble(restores=1, cuts=1, doubled_claims=0)
 WITHOUT = Trouble(snapshots=0)
+LONG = Trouble(steps=100, snapshots=10, takeovers=8, crashes=4)
+LONG_CUT = Trouble(steps=120, snapshots=10, takeovers=10, crashes=3, cuts=3, runs=1, commands=10, failures=0, doubled_claims=0)
+LONG_MOVED = Trouble(steps=100, snapshots=8, takeovers=8, restores=2, reposts=6)
+HARD = {"topic": MOVED, "near": LONG_MOVED, "snapshot_ahead": LONG, "snapshot_place": LONG_CUT}
+"""What has to go wrong for the lack of a rule to be noticed soon, where everything in turn is not enough."""
 KINDS = (WITHOUT, ORDINARY, MOVED, CUT, WITHOUT, ORDINARY, MOVED, BOTH)
 """A schedule's seed says which of these it gets."""
 

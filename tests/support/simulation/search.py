@@ -103,10 +103,13 @@ def _share(rules: Rules, first: int, count: int) -> Found:
     return found
 
 
-def until_broken(rules: Rules, limit: int, *, moved: bool = False) -> int | None:
-    """The first seed below `limit` whose schedule fails under these rules; `moved`: of those in which the log is moved."""
-    seeds = (seed for seed in range(limit) if trouble_of(seed).restores or not moved)
-    return next((seed for seed in seeds if play(rules, trouble_of(seed), Choices(seed))[1]), None)
+def until_broken(rules: Rules, limit: int, trouble: Trouble | None = None) -> tuple[int, list[str]] | None:
+    """The first seed below `limit` whose schedule fails under these rules, and how; with this trouble, if it is named."""
+    for seed in range(limit):
+        broken = play(rules, trouble or trouble_of(seed), Choices(seed))[1]
+        if broken:
+            return seed, broken
+    return None
 
 
 def shrink(rules: Rules, trouble: Trouble, taken: Sequence[int], what: str, tries: int = 3_000) -> list[int]:
