@@ -8,6 +8,7 @@ lost history. `start` refuses with one sentence; a cluster that is lost later is
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from events.envelope import Record, StoredRecord
@@ -18,6 +19,7 @@ from services.kit.kafka_producer import KafkaAppender, discard, open_producer
 from services.kit.kafka_shared import SharedProducer
 from services.kit.kafka_tail import KafkaTail
 from services.kit.kafka_topics import TOPICS, facts_about, lacking, prepare, thin_groups
+from services.kit.kafka_trunk import Trunks
 from services.kit.log import Appender, Member, Tail
 from services.kit.settings import Settings
 
@@ -33,7 +35,7 @@ class KafkaLog:
         self._cluster = cluster_of(settings)
         self._broker = Broker(self._cluster)
         self._shared = SharedProducer(self._cluster, self._spawn, self._retire)
-        self._tails: set[KafkaTail] = set()
+        self._trunks = Trunks(partial(KafkaTail, self._cluster), self.read)
         self._members: set[KafkaMember] = set()
         self._producers: set[Any] = set()
         self._background: set[asyncio.Task[None]] = set()
@@ -56,7 +58,7 @@ class KafkaLog:
             pulse.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await pulse
-        await asyncio.gather(*(tail.close() for tail in list(self._tails)), *(member.leave() for member in list(self._members)))
+        await asyncio.gather(self._trunks.close(), *(member.leave() for member in list(self._members)))
         for producer in list(self._producers):
             self._retire(producer)
         self._shared.close()
@@ -104,9 +106,7 @@ class KafkaLog:
 
     def tail(self, topic: str, partition: int, start: int) -> Tail:
         """See `Log.tail`."""
-        tail = KafkaTail(self._cluster, topic, partition, start, self._tails.discard)
-        self._tails.add(tail)
-        return tail
+        return self._trunks.tail(topic, partition, start)
 
     async def append(self, topic: str, partition: int, records: Sequence[Record]) -> int:
         """See `Log.append`."""

@@ -7,7 +7,7 @@ the one that was read: another topic of that name, or a log that was cut or rest
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from aiokafka import errors as driver
 
@@ -25,12 +25,11 @@ _BLANK_S = 10.0
 class KafkaTail:
     """See `services.kit.log.Tail`. Has its own connection, since a long fetch holds one."""
 
-    def __init__(self, cluster: Cluster, topic: str, partition: int, start: int, closed: Callable[["KafkaTail"], None]) -> None:
+    def __init__(self, cluster: Cluster, topic: str, partition: int, start: int) -> None:
         self._broker = Broker(cluster)
         self._topic = topic
         self._partition = partition
         self._place = start
-        self._closed = closed
         self._ahead: asyncio.Task[list[StoredRecord]] | None = None
         self._name = cluster.name(topic)
         self._identity = ""
@@ -55,14 +54,16 @@ class KafkaTail:
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 await ahead
         await self._broker.close()
-        self._closed(self)
 
     def _begin(self) -> asyncio.Task[list[StoredRecord]]:
         return asyncio.create_task(self._fetch())
 
     async def _fetch(self) -> list[StoredRecord]:
         while True:
-            found = await patiently(None, self._once)
+            try:
+                found = await self._once()
+            except Unreachable:
+                found = await patiently(None, self._once)
             if found:
                 return found
 
