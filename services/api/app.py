@@ -8,12 +8,14 @@ import asyncio
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 from services.api.api import Api
-from services.api.middleware import Admission, BodyLimit, Codes, Guard, Measured, Methods, Paths, UploadLimit
+from services.api.described import describe
+from services.api.middleware import Admission, BodyLimit, Codes, Guard, Measured, Methods, Paths, UploadLimit, allowed
 from services.api.problems import Native, Refusal, path_of
 from services.api.quick import Quick
 from services.api.routes import (
@@ -92,17 +94,25 @@ def create_app(world: World) -> FastAPI:
         version="1",
         strict_content_type=False,
         redoc_url=None,
-        responses={500: {"description": "Internal error"}, 503: {"description": "Not now: the log or the rows do not answer in time"}},
     )
     app.state.api = api
     for part in PARTS:
         app.include_router(part.router)
 
+    routes = [route for part in PARTS for route in part.router.routes]
+    describe(app, routes)
+
     async def render(request: Request, wrong: Exception) -> Response:
         return api.problems.render(path_of(request), wrong)
 
+    async def refuse(request: Request, wrong: Exception) -> Response:
+        assert isinstance(wrong, HTTPException), "that is what this is the handler of"
+        headers = {**(wrong.headers or {}), **({"Allow": ", ".join(allowed(routes, request.scope))} if wrong.status_code == 405 else {})}
+        return api.problems.refuse(path_of(request), wrong.status_code, str(wrong.detail), headers)
+
     for kind in _FORESEEN:
         app.add_exception_handler(kind, render)
+    app.add_exception_handler(HTTPException, refuse)
     app.add_middleware(Quick, api=api, foreseen=_FORESEEN, render=render)
     app.add_middleware(Guard, problems=api.problems)
     app.add_middleware(BodyLimit, problems=api.problems, limit=world.settings.max_body_bytes)

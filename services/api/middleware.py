@@ -5,11 +5,12 @@ Plain ASGI, outermost first as listed in `services.api.app`. Streams pass throug
 
 import asyncio
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.errors import DOCUMENTED
@@ -138,6 +139,13 @@ class Admission:
             self._limits.leave(ticket)
 
 
+def allowed(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
+    """The methods that a path has."""
+    fitting = [route for route in routes if isinstance(route, Route) and route.path_regex.match(scope["path"])]
+    found = {method for route in fitting for method in route.methods or ()}
+    return sorted(found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set[str]()))
+
+
 class Methods:
     """`HEAD` is answered as `GET` without its body, `OPTIONS` with the methods a path has."""
 
@@ -181,9 +189,7 @@ class Methods:
             nonlocal replaced
             if message["type"] == "http.response.start" and message["status"] == 405:
                 replaced = True
-                allowed = {part.strip() for part in MutableHeaders(scope=message).get("allow", "").split(",") if part.strip()}
-                allowed |= {"OPTIONS", "HEAD"} if "GET" in allowed else {"OPTIONS"}
-                await Response(status_code=204, headers={"Allow": ", ".join(sorted(allowed))})(scope, receive, send)
+                await Response(status_code=204, headers={"Allow": MutableHeaders(scope=message).get("allow", "")})(scope, receive, send)
             elif not replaced:
                 await send(message)
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from services.api import workflow_problems
 from services.api.compact import compact
 from services.api.dialects import agent, assistant, deepwiki, native, openai
-from services.api.surfaces import CURRENT, Surface, surface_of
+from services.api.surfaces import CURRENT, SPEAK_HTTP, Surface, surface_of
 from services.api.wrong import PARAM_ERROR, Fault, Voice, Wrong
 from services.kit.clock import Clock
 from services.kit.database import is_gone
@@ -50,6 +50,7 @@ _VOICES: Mapping[Surface, Voice] = {
 }
 _TOLD = 20
 """So many mistakes of one request are told."""
+_UNREADABLE = 400
 _NOT_NOW = "the service cannot do this now; try again"
 
 
@@ -125,6 +126,14 @@ class Problems:
         if isinstance(body, bytes):
             return Response(body, status, dict(wrong.headers), "text/plain; charset=utf-8")
         return Json(body, status, dict(wrong.headers))
+
+    def refuse(self, path: str, status: int, words: str, headers: Mapping[str, str]) -> Response:
+        """The answer to what the framework refuses: a path or a method that there is not, a body that cannot be taken apart."""
+        if status == _UNREADABLE:
+            return self.say(path, _unfit(Fault(("body",), words, "unreadable"), status))
+        if surface_of(path) in SPEAK_HTTP:
+            return self.say(path, Wrong(0, words, generic(path), native=status, headers=headers))
+        return Json({"detail": words}, status, dict(headers))
 
     def unforeseen(self, path: str) -> Response:
         """The answer to an error that nobody foresaw."""

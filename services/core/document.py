@@ -52,12 +52,14 @@ class InputPart(_Part):
 
 
 class OutputPart(_Part):
-    """One output of a node: a name and a JSON Schema."""
+    """One output of a node: a name and a JSON Schema. The last two mark a start node's file variable; its run says what is wrong there."""
 
     id: str = ""
     name: str = Field(min_length=1)
     required: bool = False
     schema_: dict[str, JsonValue] = Field(alias="schema")
+    file_type: JsonValue = Field(default=None, alias="fileType")
+    allowed: JsonValue = Field(default=None, alias="allowedFileType")
 
 
 class NodeMeta(_Part):

@@ -22,6 +22,7 @@ __all__ = [
     "DatabaseRequest",
     "DeepKnowledgeRequest",
     "Done",
+    "FilesRequest",
     "FunctionCall",
     "KnowledgeRequest",
     "McpRequest",
@@ -245,6 +246,15 @@ class ReleaseRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesRequest:
+    """Ask whether files are there and how large they are. `links` are (parameter, address)."""
+
+    app: str
+    links: tuple[tuple[str, str], ...]
+    quiet_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoopRequest:
     """Ask for nothing: an effect that exists for `make bench` only."""
 
@@ -263,5 +273,6 @@ Request = (
     | AgentCallRequest
     | VariablesRequest
     | ReleaseRequest
+    | FilesRequest
     | NoopRequest
 )

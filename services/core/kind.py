@@ -56,6 +56,9 @@ class Output:
     name: str
     required: bool
     schema: Schema
+    file_type: JsonValue = None
+    """`file` marks a parameter that holds links to files; `allowed` names what they may be."""
+    allowed: JsonValue = None
 
 
 @dataclass(frozen=True, slots=True)

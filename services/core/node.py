@@ -28,7 +28,7 @@ def node_of(part: shapes.NodePart) -> Node:
         param = kind.params.model_validate(part.data.param)
     except ValidationError as wrong:
         raise Problem(Code.PROTOCOL_VALIDATION_ERROR, f"{part.id}: nodeParam.{shapes.told(wrong)}") from None
-    outputs = tuple(Output(one.name, one.required, one.schema_) for one in part.data.outputs)
+    outputs = tuple(Output(one.name, one.required, one.schema_, one.file_type, one.allowed) for one in part.data.outputs)
     node = Node(
         id=part.id,
         kind=kind,

@@ -21,6 +21,7 @@ from services.core.children import ChildTold, Ending, Relayed, too_deep
 from services.core.codes import Code
 from services.core.effects import Broke, Called, Done, Outcome, Piece, Pinned, Request, Responded, Retrieved, ToolAnswered, ToolSent
 from services.core.evidence import evidence, tidy
+from services.core.file_variables import links
 from services.core.graph import Graph
 from services.core.kind import Call, Finished, Query
 from services.core.node_runs import broke, complete, completed, fail, said, start, start_again
@@ -139,14 +140,23 @@ def _start(turn: Turn, wish: StartRun, remembered: tuple[Earlier, ...]) -> None:
     turn.emit(RunStarted.model_validate({**wish.model_dump(), "remembered": before}))
     place: Place = (turn.graph.start, ())
     given = wish.parameters.words or {}
-    wrong = misfits(given, turn.node(place).schema)
+    node = turn.node(place)
+    values: dict[str, JsonValue] = {}
+    for one in node.outputs:
+        value = given.get(one.name, default_of(one.schema))
+        values[one.name] = int(value) if one.schema.get("type") == "integer" and isinstance(value, float) else value
+    try:
+        files = links(node.outputs, values)
+    except Problem as problem:
+        fail(turn, place, said(problem))
+        return
+    wrong = misfits(given, node.schema)
     if wrong:
         fail(turn, place, Said(code=Code.START_NODE_SCHEMA_ERROR, message=f"parameters: {wrong}"))
         return
-    values: dict[str, JsonValue] = {}
-    for one in turn.node(place).outputs:
-        value = given.get(one.name, default_of(one.schema))
-        values[one.name] = int(value) if one.schema.get("type") == "integer" and isinstance(value, float) else value
+    if files:
+        start(turn, place, values, awaits="effect")
+        return
     start(turn, place, {}, awaits="nothing")
     completed(turn, place, Finished(values))
     advance(turn, [place])
@@ -211,7 +221,10 @@ def _done(turn: Turn, place: Place, node: NodeRun, outcome: Done) -> None:
         if turn.run.nodes[place].awaits == "person":
             _moved(turn, ())
         return
-    if complete(turn, place, finished, usage=usage, content=node.content.seal, reasoning=node.reasoning.seal):
+    if place == (turn.graph.start, ()):
+        completed(turn, place, finished)
+        _moved(turn, [place])
+    elif complete(turn, place, finished, usage=usage, content=node.content.seal, reasoning=node.reasoning.seal):
         _moved(turn, [place])
 
 

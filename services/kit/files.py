@@ -44,6 +44,10 @@ class Files(Protocol):
         """Read a file. Raises `FileGone`, `Unreachable`."""
         ...
 
+    async def size(self, key: str) -> int:
+        """How large a file is, in bytes. Raises `FileGone`, `Unreachable`."""
+        ...
+
     def link(self, key: str) -> str:
         """The path of a link to the file, from `/files/` on."""
         ...
@@ -86,6 +90,15 @@ class ObjectFiles:
                 yield bytes(piece)
 
         return Stored(found.meta["size"], pieces())
+
+    async def size(self, key: str) -> int:
+        """See `Files.size`."""
+        try:
+            return (await obstore.head_async(self._store, key))["size"]
+        except FileNotFoundError:
+            raise FileGone("there is no such file") from None
+        except (BaseError, OSError):
+            raise Unreachable("the store of files does not answer") from None
 
     def link(self, key: str) -> str:
         """See `Files.link`."""

@@ -18,6 +18,7 @@ from services.kit.egress import Egress, EgressRefused
 from services.kit.errors import ProzessError
 from services.kit.settings import Settings
 
+_DIGITS = 19
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -54,6 +55,8 @@ class Answer:
     status: int
     type: str
     body: bytes = field(repr=False)
+    length: int | None = None
+    """What the service says of its length; None where it says nothing usable."""
 
     def json(self) -> JsonValue:
         """The body as JSON. Raises `ValueError`."""
@@ -77,7 +80,8 @@ class Outward:
         """Send it and read the whole answer, whatever its status. Raises `CallFailed`."""
         async with self._open(sending, sending.seconds) as response:
             body = await response.aread()
-            return Answer(response.status_code, response.headers.get("content-type", "").partition(";")[0].strip().lower(), body)
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            return Answer(response.status_code, kind, body, _length(response.headers.get("content-length", "")))
 
     async def ask(self, sending: Sending) -> JsonValue:
         """The answer as JSON; any status but 2xx, and any other text, is a failure. Raises `CallFailed`."""
@@ -151,6 +155,10 @@ class Outward:
 def refused(what: str, status: int) -> CallFailed:
     """A status that is no success, as a failure."""
     return CallFailed(f"{what} answered {status}", kind=str(status), temporary=status in _TEMPORARY)
+
+
+def _length(said: str) -> int | None:
+    return int(said) if said.isascii() and said.isdigit() and len(said) < _DIGITS else None
 
 
 def _address(sending: Sending) -> httpx2.URL:

@@ -11,7 +11,7 @@ from services.core.kind import Call, Finished, Kind, Query
 from services.core.kinds import KINDS
 from services.processor.effects import EFFECTS
 
-STARTS = {"node-start", "iteration-node-start", "loop-node-start"}
+STARTS = {"iteration-node-start", "loop-node-start"}
 ALL = [pytest.param(kind, id=kind.name) for kind in KINDS.values()]
 ASKING = [pytest.param(kind, id=kind.name) for kind in KINDS.values() if kind.ask is not None]
 
@@ -22,7 +22,7 @@ def test_every_file_of_nodes_is_one_registered_kind() -> None:
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_a_kind_works_or_asks_or_speaks_or_runs_rounds_and_a_start_does_none(kind: Kind) -> None:
+def test_a_kind_works_or_asks_or_speaks_or_runs_rounds_and_the_start_of_a_round_does_none(kind: Kind) -> None:
     ways = [kind.work is not None, kind.ask is not None, kind.speak is not None, kind.body is not None].count(True)
     assert ways == (0 if kind.name in STARTS else 1)
     assert kind.ask is not None or kind.conclude is None

@@ -1,8 +1,8 @@
 """An HTTP service for tests of tools: a real one on a port of 127.0.0.1, that remembers what it was asked.
 
 Paths say what it does: `/echo/…` tells the request as JSON, `/status/N` answers with that status, `/answer` with what
-`server.answers` says for the path, `/redirect` leads to `?to=`, `/round` to itself, `/big` is `?bytes=` long, `/silent` never answers, and
-`/zipped` compresses. Everything else is 404.
+`server.answers` says for the path, `/redirect` leads to `?to=`, `/round` to itself, `/big` is `?bytes=` long, `/silent` never answers,
+`/zipped` compresses, and `/sized/N/…` says to HEAD that it is N bytes long (nothing for an empty N). Everything else is 404.
 """
 
 import gzip
@@ -78,6 +78,8 @@ def answer_to(server: ToolServer, asked: Asked) -> tuple[int, dict[str, str], by
             return 200, {"Content-Type": "text/plain"}, b"x" * int(query["bytes"])
         case "zipped":
             return 200, {"Content-Type": "text/plain", "Content-Encoding": "gzip"}, gzip.compress(b"x" * 1000)
+        case "sized":
+            return 200, {"Content-Type": "application/pdf", "Content-Length": rest[0]}, b""
         case "silent":
             server.released.wait(20)
             return 200, {}, b""
@@ -99,14 +101,16 @@ def tool_server() -> Iterator[ToolServer]:
             status, said, content = answer_to(server, asked)
             try:
                 self.send_response(status)
-                for name, value in {**said, "Content-Length": str(len(content))}.items():
-                    self.send_header(name, value)
+                for name, value in {"Content-Length": str(len(content)), **said}.items():
+                    if value:
+                        self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(content)
+                if self.command != "HEAD":
+                    self.wfile.write(content)
             except OSError:
                 self.close_connection = True
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = answer  # noqa: N815 (the library's names)
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = answer  # noqa: N815 (the library's names)
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -33,7 +33,7 @@ _AGENTS, _NO_AUDIT = 1, 0
 class Terms(BaseModel):
     """What is known of an app. `platform_rights` and `source` are platforms: 1, 2, 4, rights as their sum."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     name: str = Field("", max_length=128, description="For people; empty: the app's own name.")
     is_tenant: bool = False
     source: int = Field(1, ge=1, le=_PLATFORMS)
@@ -57,7 +57,7 @@ class NewKey(BaseModel):
 class Switch(BaseModel):
     """The body that disables an app or enables it again."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     enabled: bool
 
 

@@ -52,7 +52,7 @@ async def listing(api: TheApi, caller: TheCaller) -> Response:
     return Json({"tools": [{name.replace("tool", "id"): getattr(one, name) for name in kept} for one in newest.values()]})
 
 
-@router.delete("/{tool}")
+@router.delete("/{tool}", status_code=204)
 async def remove(tool: Id, api: TheApi, caller: TheCaller) -> Response:
     """Remove a tool with all its versions. Its history stays."""
     async with api.world.database.connect() as connection:

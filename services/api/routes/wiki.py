@@ -63,7 +63,7 @@ async def stream(
     return given
 
 
-@router.options(PROXY)
+@router.options(PROXY, status_code=204)
 async def allowed() -> Response:
     """What a browser may send. Whose pages may call is the setting `cors_origins`."""
     headers = {"Access-Control-Allow-Methods": "POST, OPTIONS", "Access-Control-Allow-Headers": "Content-Type, Authorization"}

@@ -15,6 +15,7 @@ from services.core.effects import (
     CodeRequest,
     DatabaseRequest,
     DeepKnowledgeRequest,
+    FilesRequest,
     KnowledgeRequest,
     McpRequest,
     ModelRequest,
@@ -29,6 +30,7 @@ from services.core.effects import (
 )
 from services.kit.clock import Clock
 from services.kit.database import Database
+from services.kit.files import Files
 from services.kit.log import Log
 from services.kit.metrics import Metrics
 from services.kit.models.provider import Models
@@ -43,6 +45,7 @@ from services.processor.effects import (
     code,
     database,
     deep_knowledge,
+    files,
     http_tool,
     knowledge,
     llm,
@@ -62,6 +65,7 @@ class EffectWorld:
 
     settings: Settings
     secrets: Secrets
+    files: Files
     database: Database
     clock: Clock
     metrics: Metrics
@@ -79,6 +83,8 @@ class Outside(Protocol):
     def settings(self) -> Settings: ...
     @property
     def secrets(self) -> Secrets: ...
+    @property
+    def files(self) -> Files: ...
     @property
     def clock(self) -> Clock: ...
     @property
@@ -105,6 +111,7 @@ EFFECTS: dict[type[Request], Effect] = {
     AgentToolsRequest: agent_tools.perform,
     AgentCallRequest: agent_call.perform,
     ReleaseRequest: release.perform,
+    FilesRequest: files.perform,
     NoopRequest: noop.perform,
 }
 
@@ -120,6 +127,7 @@ async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
         yield EffectWorld(
             settings=world.settings,
             secrets=world.secrets,
+            files=world.files,
             database=world.database,
             clock=world.clock,
             metrics=world.metrics,

@@ -23,6 +23,7 @@ class Outside:
     clock: Any
     metrics: Any
     log: Any = None
+    files: Any = None
     database: Any = None
 
 
