@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue, StrictBool
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response, StreamingResponse
 
@@ -37,7 +37,7 @@ class NewFlow(BaseModel):
     app_id: str = Field(description="The app that owns the flow.")
     status: int = 0
     data: dict[str, JsonValue] | None = Field(None, description="The flow document (4.1); absent: an empty draft.")
-    keep_invalid: bool = Field(False, description="Keep a draft that cannot run, and say what is wrong with it.")
+    keep_invalid: StrictBool = Field(default=False, description="Keep a draft that cannot run, and say what is wrong with it.")
 
 
 class WantedFlow(BaseModel):
@@ -54,7 +54,7 @@ class ChangedFlow(BaseModel):
     app_id: str | None = None
     status: int | None = None
     data: dict[str, JsonValue] | None = None
-    keep_invalid: bool = False
+    keep_invalid: StrictBool = False
 
 
 class RemovedFlow(BaseModel):
