@@ -115,7 +115,7 @@ def create_app(world: World) -> FastAPI:
     app.add_exception_handler(HTTPException, refuse)
     app.add_middleware(Quick, api=api, foreseen=_FORESEEN, render=render)
     app.add_middleware(Guard, problems=api.problems)
-    app.add_middleware(BodyLimit, problems=api.problems, limit=world.settings.max_body_bytes)
+    app.add_middleware(BodyLimit, problems=api.problems, limit=world.settings.max_body_bytes, read_s=world.settings.request_read_s)
     app.add_middleware(UploadLimit, problems=api.problems, limit=_upload_bytes(world.settings))
     app.add_middleware(Methods)
     if world.settings.cors_origins:
@@ -157,7 +157,8 @@ async def run(world: World, stop: asyncio.Event) -> None:
 
     watching = asyncio.create_task(watch())
     try:
-        await serve(app, bound, ending, frame_bytes=world.settings.max_body_bytes)
+        settings = world.settings
+        await serve(app, bound, ending, frame_bytes=settings.max_body_bytes, keep_alive_s=settings.keep_alive_timeout_s)
     finally:
         watching.cancel()
         await api.close()

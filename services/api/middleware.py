@@ -29,9 +29,8 @@ _DRAINED = 8
 
 _LISTENING = {"version": "3.0", "spec_version": "2.3"}
 """The ASGI version in which streams end because they hear that the client is gone."""
-_BODY_S = 60
-"""How long a body may take to arrive, in seconds."""
 _UPLOAD_S = 600
+"""How long an upload may take to arrive, in seconds."""
 _UPLOADS = frozenset({CURRENT + "/upload_file", CURRENT + "/upload_files"})
 
 
@@ -245,8 +244,9 @@ def is_upload(scope: Scope) -> bool:
 class BodyLimit:
     """A body over the limit gets its surface's answer instead of a route. Uploads have a limit of their own."""
 
-    def __init__(self, app: ASGIApp, problems: Problems, limit: int) -> None:
+    def __init__(self, app: ASGIApp, problems: Problems, limit: int, read_s: float) -> None:
         self._app = app
+        self._read_s = read_s
         self._problems = problems
         self._limit = limit
 
@@ -256,7 +256,7 @@ class BodyLimit:
             return
         body, rest = bytearray(), True
         try:
-            async with asyncio.timeout(_BODY_S):
+            async with asyncio.timeout(self._read_s):
                 while rest and len(body) <= self._limit:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -266,7 +266,7 @@ class BodyLimit:
                 if len(body) > self._limit:
                     await self._drain(receive, rest=rest)
         except TimeoutError:
-            await self._problems.too_slow(scope["path"], _BODY_S)(scope, receive, send)
+            await self._problems.too_slow(scope["path"], self._read_s)(scope, receive, send)
             return
         if len(body) > self._limit:
             await self._problems.too_large(scope["path"], self._limit)(scope, receive, send)

@@ -143,9 +143,9 @@ class Problems:
         """The answer to a body over the limit."""
         return self.say(path, _unfit(Fault(("body",), f"at most {limit} bytes are taken", "too_large"), 413))
 
-    def too_slow(self, path: str, seconds: int) -> Response:
+    def too_slow(self, path: str, seconds: float) -> Response:
         """The answer to a body that did not arrive."""
-        return self.say(path, _unfit(Fault(("body",), f"it did not arrive within {seconds} s", "too_slow"), 408))
+        return self.say(path, _unfit(Fault(("body",), f"it did not arrive within {seconds:g} s", "too_slow"), 408))
 
 
 def wrong_of(path: str, wrong: Exception) -> Wrong:

@@ -3,13 +3,13 @@
 from typing import Annotated
 
 from cyclopts import App, Group, Parameter
-from pydantic_core import PydanticUndefined
 from rich.markup import escape
 
 from services.cli.options import Everything, OfRows, settings
 from services.cli.printing import console, show, table, waiting
 from services.kit.exits import BROKE, FINE, guarded
-from services.kit.settings import Settings, variable
+from services.kit.settings import Settings
+from services.kit.settings_table import rows
 
 _MARKS = {"good": "[green]✓[/]", "note": "[yellow]·[/]", "bad": "[red]✗[/]"}
 
@@ -39,12 +39,10 @@ def doctor(
 
 
 def list_settings() -> int:
-    """Lists every setting with its environment variable, meaning and default."""
-    lines = table("variable", "meaning", "default")
-    for name, field in Settings.model_fields.items():
-        default = field.get_default(call_default_factory=True, validated_data={})
-        shown = "" if default in (None, "", (), {}, PydanticUndefined) else str(default)
-        lines.add_row(variable(name), escape(field.description or ""), escape(shown))
+    """Lists every setting with its environment variable, meaning, default and range."""
+    lines = table("variable", "meaning", "default", "may be")
+    for row in rows():
+        lines.add_row(row.variable, escape(row.meaning), escape(row.default), escape(row.may_be.replace("`", "")))
     show(lines)
     return FINE
 

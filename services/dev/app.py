@@ -64,7 +64,7 @@ async def run(world: World, apart: Apart, stop: asyncio.Event) -> None:
 
 
 async def _dev(settings: Settings) -> None:
-    logs.configure("dev", settings.log_level)
+    logs.configure("dev", settings)
     settings = settings.model_copy(update={"port": _free_port(settings)})
     make_folder(settings)
     async with begun() as apart:

@@ -21,13 +21,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.kit.errors import Refused
+from services.kit.pooling import CONNECT_S, postgres
 from services.kit.progress import Progress
-from services.kit.settings import Settings
+from services.kit.settings import Settings, load
 
 T = TypeVar("T")
 _KNOWN = 1_000
 BUSY_MS = 10_000
-CONNECT_S = 10
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -35,10 +35,11 @@ class Database:
     """One engine, by settings or by URL. `progress` tells programs in the same process how far the rows are."""
 
     def __init__(self, where: Settings | str) -> None:
+        settings = load() if isinstance(where, str) else where
         self.url = _url(where if isinstance(where, str) else url_of(where))
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._workers = weakref.WeakSet[threading.Thread]()
-        self.engine = _sqlite(self.url, self._workers) if self.is_sqlite else _postgres(self.url)
+        self.engine = _sqlite(self.url, self._workers) if self.is_sqlite else postgres(self.url, settings)
         self._apart = _sqlite_apart(self.url) if self.is_sqlite else None
         self.progress = Progress()
         self._line = asyncio.Lock()
@@ -188,11 +189,6 @@ def _url(text: str) -> sa.URL:
     if driver is None:
         raise Refused(f"the database must be postgresql:// or sqlite://, not {url.get_backend_name()}://")
     return url.set(drivername=driver)
-
-
-def _postgres(url: sa.URL) -> AsyncEngine:
-    patience = {"connect_timeout": url.query.get("connect_timeout", str(CONNECT_S))}
-    return create_async_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, pool_timeout=CONNECT_S, connect_args=patience)
 
 
 def _write(engine: sa.Engine, work: Callable[[sa.Connection], None]) -> None:

@@ -16,9 +16,9 @@ import httpcore2
 import httpx2
 
 from services.kit.errors import ProzessError
+from services.kit.settings import Settings
 
 CONNECT_S = 10.0
-_LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=30.0)
 _REDIRECTIONS = 5
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -29,10 +29,20 @@ class EgressRefused(ProzessError):
     """The address may not be called from here, or its answer breaks a bound. The message repeats no address."""
 
 
+def limits_of(settings: Settings) -> httpx2.Limits:
+    """How many connections there are at once, and how long idle ones are kept."""
+    return httpx2.Limits(
+        max_connections=settings.max_connections,
+        max_keepalive_connections=settings.pool_size,
+        keepalive_expiry=settings.keep_alive_timeout_s,
+    )
+
+
 class Egress:
     """What may be called. `networks` are allowed although they are not public."""
 
-    def __init__(self, networks: Sequence[str] = ()) -> None:
+    def __init__(self, networks: Sequence[str] = (), limits: httpx2.Limits | None = None) -> None:
+        self._limits = limits or httpx2.Limits()
         self._networks = [ipaddress.ip_network(network, strict=False) for network in networks]
 
     async def addresses(self, host: str, port: int) -> list[str]:
@@ -45,7 +55,7 @@ class Egress:
 
     def client(self, max_bytes: int, *, trusted: bool = False, headers: dict[str, str] | None = None) -> httpx2.AsyncClient:
         """A client behind this guard. Its answers end with `EgressRefused` beyond `max_bytes`. Times are the caller's to bound."""
-        transport = _Transport(None if trusted else self, max_bytes)
+        transport = _Transport(None if trusted else self, max_bytes, self._limits)
         return httpx2.AsyncClient(
             transport=transport,
             timeout=httpx2.Timeout(None, connect=CONNECT_S),
@@ -86,11 +96,11 @@ async def _stay(response: httpx2.Response) -> None:
 class _Transport(httpx2.AsyncHTTPTransport):
     """Connections through the guard, answers bounded."""
 
-    def __init__(self, egress: Egress | None, max_bytes: int) -> None:
+    def __init__(self, egress: Egress | None, max_bytes: int, limits: httpx2.Limits) -> None:
         context = httpx2.create_ssl_context(trust_env=False)
-        super().__init__(verify=context, trust_env=False, limits=_LIMITS)
+        super().__init__(verify=context, trust_env=False, limits=limits)
         if egress is not None:
-            self._pool = _pool(egress, context)
+            self._pool = _pool(egress, context, limits)
         self._max_bytes = max_bytes
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -102,12 +112,12 @@ class _Transport(httpx2.AsyncHTTPTransport):
         return response
 
 
-def _pool(egress: Egress, context: ssl.SSLContext) -> httpcore2.AsyncConnectionPool:
+def _pool(egress: Egress, context: ssl.SSLContext, limits: httpx2.Limits) -> httpcore2.AsyncConnectionPool:
     return httpcore2.AsyncConnectionPool(
         ssl_context=context,
-        max_connections=_LIMITS.max_connections,
-        max_keepalive_connections=_LIMITS.max_keepalive_connections,
-        keepalive_expiry=_LIMITS.keepalive_expiry,
+        max_connections=limits.max_connections,
+        max_keepalive_connections=limits.max_keepalive_connections,
+        keepalive_expiry=limits.keepalive_expiry,
         network_backend=_Guarded(egress),
     )
 

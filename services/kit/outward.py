@@ -14,7 +14,7 @@ import httpx2
 from pydantic import JsonValue
 from pydantic_core import from_json
 
-from services.kit.egress import Egress, EgressRefused
+from services.kit.egress import Egress, EgressRefused, limits_of
 from services.kit.errors import ProzessError
 from services.kit.settings import Settings
 
@@ -72,7 +72,7 @@ class Outward:
     """The connections of one program to services outside."""
 
     def __init__(self, settings: Settings) -> None:
-        self.egress = Egress(settings.egress_networks)
+        self.egress = Egress(settings.egress_networks, limits_of(settings))
         self.max_bytes = settings.egress_max_mb * 1_048_576
         self._clients: dict[bool, httpx2.AsyncClient] = {}
 

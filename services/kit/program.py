@@ -95,7 +95,7 @@ async def opened(stack: contextlib.AsyncExitStack, settings: Settings, stop: asy
 
 
 async def _program(name: str, run: Run, settings: Settings) -> None:
-    logs.configure(name, settings.log_level)
+    logs.configure(name, settings)
     async with stoppable() as stop, contextlib.AsyncExitStack() as stack:
         world = await opened(stack, settings, stop)
         if world is None:

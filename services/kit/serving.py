@@ -37,10 +37,18 @@ def listen(host: str, port: int, name: str = "--port") -> socket.socket:
     return bound
 
 
-async def serve(app: ASGIApp, bound: socket.socket, stop: asyncio.Event, drain_s: int = DRAIN_S, frame_bytes: int = FRAME_BYTES) -> None:
+async def serve(
+    app: ASGIApp,
+    bound: socket.socket,
+    stop: asyncio.Event,
+    drain_s: int = DRAIN_S,
+    frame_bytes: int = FRAME_BYTES,
+    keep_alive_s: float = 60.0,
+) -> None:
     """Serve until `stop` is set, then drain for at most `drain_s` seconds; closes the socket.
 
-    The caller is whoever is connected: what proxies say of others (`X-Forwarded-For`) is nobody's address here.
+    The caller is whoever is connected: what proxies say of others (`X-Forwarded-For`) is nobody's address here. A connection that sends no request for `keep_alive_s` is closed.
+
     A WebSocket's frame over `frame_bytes` closes it with 1009; one whose other end is gone is noticed within 40 s.
     """
     config = uvicorn.Config(
@@ -50,6 +58,7 @@ async def serve(app: ASGIApp, bound: socket.socket, stop: asyncio.Event, drain_s
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=drain_s,
+        timeout_keep_alive=round(keep_alive_s),
         ws="websockets-sansio",
         ws_max_size=frame_bytes,
     )

@@ -8,12 +8,13 @@ never repeats its value.
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from services.kit.documented import PROFILE, outside
 from services.kit.errors import Refused
 
 PREFIX = "PROZESS_"
@@ -53,7 +54,17 @@ class Settings(BaseSettings):
     @classmethod
     def _of_profile(cls, given: Any) -> Any:
         wanted = cast("dict[str, Any]", given)
-        return {**_DOCUMENTED, **wanted} if wanted.get("profile") == "documented" else wanted
+        return {**PROFILE, **wanted} if wanted.get("profile") == "documented" else wanted
+
+    @model_validator(mode="after")
+    def _in_its_ranges(self) -> Self:
+        name, wanted = outside(self.__dict__, self.model_fields_set) if self.profile == "documented" else ("", "")
+        for larger, smaller in (("database_max_size", "database_min_size"), ("max_connections", "pool_size")):
+            if getattr(self, larger) < getattr(self, smaller):
+                name, wanted = larger, f"at least {variable(smaller)}"
+        if name:
+            raise ValueError(f"{variable(name)} is not right: input should be {wanted}")
+        return self
 
     # Where everything is
     data: Place = Field(Path("data"), description="Folder of the embedded log, the rows, the blobs and the master key.")
@@ -84,6 +95,10 @@ class Settings(BaseSettings):
         "replicated", description="`replicated`: two brokers must have every event; `single`: one is enough (dev and tests)."
     )
     database: str = Field("", description="SQLAlchemy URL of the rows; empty: SQLite in the data folder.", repr=False)
+    database_min_size: int = Field(10, ge=1, le=1000, description="Connections to PostgreSQL that one program keeps open.")
+    database_max_size: int = Field(30, ge=1, le=1000, description="Connections to PostgreSQL that one program has at most.")
+    database_max_queries: int = Field(50_000, ge=1, description="Statements after which such a connection is made anew.")
+    database_idle_s: float = Field(300.0, ge=1, le=86_400, description="Idle time after which such a connection is made anew, in seconds.")
     master_key: str = Field("", description="Master key of the secrets, 64 hexadecimal digits; wins over the file.", repr=False)
     master_key_file: Place | None = Field(
         None, description="File with the master key of the secrets; default: `master.key` in the data folder, made at first use."
@@ -103,14 +118,22 @@ class Settings(BaseSettings):
     ping_s: float = Field(15.0, ge=5, le=30, description="Silence after which a workflow stream sends a ping, in seconds.")
     agent_ping_s: float = Field(30.0, ge=5, le=60, description="Silence after which streams of bots send a sign of life, in seconds.")
     sockets: int = Field(2_000, ge=1, description="WebSockets of one api at once; one more is closed with 4429. Each takes a file handle.")
-    max_concurrent_requests: int = Field(2_000, ge=1, description="Requests of one api at once that are no streams; one more gets 429.")
+    max_concurrent_requests: int = Field(
+        2_000, ge=1, le=1_000_000, description="Requests of one api at once that are no streams; one more gets 429."
+    )
     max_streaming_connections: int = Field(0, ge=0, description="Streams of one api at once; 0: as many as there are file handles.")
     max_workflow_executions: int = Field(0, ge=0, description="Runs at work that one api started; 0: as many as there are streams.")
     max_history_fetches: int = Field(200, ge=1, description="Past runs that one api reads at once; one more gets 429.")
     app_rate: str = Field("", description="How often one app may call one api, such as 600/minute; empty: as often as it likes.")
     app_requests: int = Field(0, ge=0, description="Requests and streams of one app at one api at once; 0: the instance's limits only.")
     app_executions: int = Field(0, ge=0, description="Runs at work of one app that one api started; 0: the instance's limit only.")
-    idle_close_s: float = Field(600.0, ge=1, description="How long a client may take nothing of its stream, in seconds.")
+    idle_close_s: float = Field(600.0, ge=1, le=1800, description="How long a client may take nothing of its stream, in seconds.")
+    request_read_s: float = Field(60.0, ge=1, le=1800, description="How long a request's body may take to arrive, in seconds.")
+    keep_alive_timeout_s: float = Field(
+        60.0, ge=1, le=3600, description="How long an idle connection is kept, a client's as well as ours to models and tools, in seconds."
+    )
+    pool_size: int = Field(200, ge=1, le=10_000, description="Idle connections to tools and services that one program keeps.")
+    max_connections: int = Field(2_000, ge=1, le=100_000, description="Connections to models, and to tools, that one program has at most.")
     write_wait_s: float = Field(10.0, gt=0, le=600, description="How long an answer waits for its command's events and rows, in seconds.")
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body, in bytes; half of what the log takes.")
     files: str = Field("", description="Object store of uploaded files (s3://bucket/folder); empty: a folder beside the data.", repr=False)
@@ -130,9 +153,20 @@ class Settings(BaseSettings):
         0, ge=0, le=65535, description="Port of /metrics and /health in programs other than the api; 0: none. On the address of `host`."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`json`: one object a line; `text`: words; `auto`: words on a terminal, JSON elsewhere."
+    )
+    log_folder: Place | None = Field(
+        None, description="Folder for a log file named after the program, for one program of that name; empty: standard error."
+    )
+    log_rotation_mb: float = Field(10.0, ge=0.01, le=10_000, description="Size at which a log file is put aside, in MB.")
+    log_retention_days: float = Field(7.0, gt=0, le=3650, description="How long log files that were put aside are kept, in days.")
+    access_log: bool = Field(True, description="A line for each request, at level info.")
 
     # Runs
-    run_limit_s: float = Field(1800.0, ge=10, description="How long a run may be active, in seconds; waits for people are not counted.")
+    run_limit_s: float = Field(
+        1800.0, ge=10, le=2_592_000, description="How long a run may be active, in seconds; waits for people are not counted."
+    )
     run_step_limit: int = Field(
         20_000, ge=100, description="How many node runs, and steps of them, one run may have: rounds of loops and turns of agents count."
     )
@@ -140,7 +174,7 @@ class Settings(BaseSettings):
         2_592_000.0, ge=60, description="How long a flow may let a question wait for its answer, in seconds; it asks for as much itself."
     )
     subflow_depth: int = Field(8, ge=1, le=64, description="How deep flows may call flows; a flow that calls itself ends there.")
-    node_limit_s: float = Field(60.0, ge=5, description="How long a node's effect may stay silent, in seconds.")
+    node_limit_s: float = Field(60.0, ge=5, le=86_400, description="How long a node's effect may stay silent, in seconds.")
     snapshot_events: int = Field(
         10_000, ge=1, description="Events of a partition after which a snapshot is written: about what a takeover has to fold."
     )
@@ -215,20 +249,6 @@ class Settings(BaseSettings):
     wiki_root: Place | None = Field(None, description="Folder below which the wiki surfaces may read local repositories; empty: none.")
 
 
-_DOCUMENTED: dict[str, Any] = {
-    "run_limit_s": 30.0,
-    "node_limit_s": 10.0,
-    "ping_s": 10.0,
-    "max_concurrent_requests": 100,
-    "max_streaming_connections": 50,
-    "max_workflow_executions": 20,
-    "max_history_fetches": 10,
-    "idle_close_s": 60.0,
-    "error_codes": "documented",
-}
-"""What 000 (timeouts, connections) and 001 (concurrency) give as values."""
-
-
 def variable(name: str) -> str:
     """The environment name of a field."""
     field: FieldInfo = Settings.model_fields[name]
@@ -240,13 +260,15 @@ def load(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as wrong:
-        raise Refused("; ".join(_sentence(str(error["loc"][0]), error["msg"]) for error in wrong.errors()) + ".") from None
+        raise Refused("; ".join(_sentence(*map(str, error["loc"][:1]), message=error["msg"]) for error in wrong.errors()) + ".") from None
     except SettingsError as wrong:
         named = next((name for name in Settings.model_fields if f'"{name}"' in str(wrong)), "")
         raise Refused(f"{variable(named) if named else 'a setting'} is not the JSON that was expected.") from None
 
 
-def _sentence(name: str, message: str) -> str:
-    label = variable(name) if name in Settings.model_fields else name
+def _sentence(name: str = "", *, message: str) -> str:
     said = message.removeprefix("Value error, ")
+    if not name:
+        return said  # it names its settings itself
+    label = variable(name) if name in Settings.model_fields else name
     return f"{label} is not right: {said[:1].lower()}{said[1:]}"

@@ -7,6 +7,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from services.api.errors import TABLE, Entry
 from services.api.problems import Missing
+from services.kit import settings_table
 
 router = APIRouter(prefix="/docs", tags=["doors"])
 _PAGES = resources.files("services.api") / "docs"
@@ -34,6 +35,12 @@ async def errors() -> Response:
     head = "# Errors\n\n| code | symbol | in the documents | HTTP | what it says | what to do |\n|---|---|---|---|---|---|\n"
     rows = "".join(_row(entry) for entry in TABLE.values())
     return PlainTextResponse(head + rows, media_type="text/markdown; charset=utf-8")
+
+
+@router.get("/settings")
+async def settings() -> Response:
+    """All settings as a page, in Markdown."""
+    return PlainTextResponse(settings_table.page(), media_type="text/markdown; charset=utf-8")
 
 
 def _row(entry: Entry) -> str:

@@ -20,8 +20,9 @@ _WITHOUT_END = httpx2.Timeout(None)
 class Connections:
     """Clients by endpoint, the least recently used one forgotten first; all stand on the same pool."""
 
-    def __init__(self, answer_bytes: int = ANSWER_BYTES) -> None:
+    def __init__(self, limits: httpx2.Limits, answer_bytes: int = ANSWER_BYTES) -> None:
         self._answer_bytes = answer_bytes
+        self._limits = limits
         self._pool: httpx2.AsyncClient | None = None
         self._clients: OrderedDict[Endpoint, openai.AsyncOpenAI] = OrderedDict()
 
@@ -36,7 +37,7 @@ class Connections:
 
     def _new(self, endpoint: Endpoint) -> openai.AsyncOpenAI:
         if self._pool is None:
-            self._pool = httpx2.AsyncClient(transport=Transport(self._answer_bytes), timeout=_WITHOUT_END, follow_redirects=False)
+            self._pool = httpx2.AsyncClient(transport=Transport(self._answer_bytes, self._limits), timeout=_WITHOUT_END, follow_redirects=False)
         return openai.AsyncOpenAI(
             base_url=endpoint.base,
             api_key="none",

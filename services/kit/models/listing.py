@@ -58,7 +58,7 @@ class OwnModels:
         return [*self._listed, OFFLINE]
 
     async def _ask(self) -> list[Listed]:
-        connections = Connections(answer_bytes=4 * 1024 * 1024)
+        connections = Connections(httpx2.Limits(), 4 * 1024 * 1024)
         try:
             client = connections.client(endpoint_of(self._url)).with_options(api_key=self._key or "none")
             async with asyncio.timeout(_PATIENCE_S):

@@ -7,6 +7,7 @@ own endpoint. A model named `offline-demo` on a node without a url is the script
 from dataclasses import replace
 
 from services.kit.clock import Clock
+from services.kit.egress import limits_of
 from services.kit.models import offline
 from services.kit.models.accounts import SCHEME, accounts, obstacle
 from services.kit.models.connections import ANSWER_BYTES, Connections
@@ -25,7 +26,7 @@ class Models:
         self._key = settings.openai_api_key
         self._own_url = settings.openai_base_url or (OPENAI if settings.openai_api_key else "")
         self._shapes = table(settings.model_continues)
-        self._connections = Connections(answer_bytes)
+        self._connections = Connections(limits_of(settings), answer_bytes)
         self._accounts = accounts(settings)
 
     def call(self, question: Question) -> Call:

@@ -17,16 +17,15 @@ from yarl import URL
 from services.kit.models.port import ModelFailed
 
 CONNECT_S = 10.0
-_KEPT_S = 60.0
-_CONNECTIONS = 2_000
 _PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
 
 
 class Transport(httpx2.AsyncBaseTransport):
     """One pool of connections that are kept alive. Silence is the caller's to bound."""
 
-    def __init__(self, answer_bytes: int) -> None:
+    def __init__(self, answer_bytes: int, limits: httpx2.Limits) -> None:
         self._answer_bytes = answer_bytes
+        self._limits = limits
         self._certificates = httpx2.create_ssl_context()
         self._session: aiohttp.ClientSession | None = None
 
@@ -49,7 +48,8 @@ class Transport(httpx2.AsyncBaseTransport):
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT_S, ssl=self._certificates)
+            most, kept_s = self._limits.max_connections or 0, self._limits.keepalive_expiry
+            connector = aiohttp.TCPConnector(limit=most, keepalive_timeout=kept_s, ssl=self._certificates)
             self._session = aiohttp.ClientSession(
                 connector=connector, timeout=_PATIENCE, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=True
             )

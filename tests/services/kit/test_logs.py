@@ -9,6 +9,8 @@ import pytest
 import structlog
 
 from services.kit import logs
+from services.kit.settings import Settings
+from services.kit.traces import RUN, TRACE
 
 
 @pytest.fixture
@@ -17,6 +19,18 @@ def out() -> Iterator[io.StringIO]:
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
     logs.configure("tests", "info", stream)
+    yield stream
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def words() -> Iterator[io.StringIO]:
+    """Lines for people, as on a terminal."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    logs.configure("tests", Settings(log_format="text"), stream)
     yield stream
     root.handlers[:], root.level = handlers, level
     structlog.reset_defaults()
@@ -69,3 +83,36 @@ def test_what_is_below_the_level_is_not_written(out: io.StringIO):
     logs.logger("somewhere").debug("detail")
 
     assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize("breaks", ["a\nb", "a\r\nb", "a\u2028b", "a\x1b[31mb", "a\x00b"])
+def test_a_record_is_one_line_whatever_somebody_wrote(out: io.StringIO, breaks: str):
+    logs.logger("somewhere").warning("said", by=breaks, also={"inner": breaks})
+    logging.getLogger("library").warning(breaks)
+
+    assert len(out.getvalue().split("\n")) == 3
+    first, second = lines(out)
+    assert (first["by"], second["event"]) == (breaks, breaks)
+
+
+@pytest.mark.parametrize("breaks", ["a\nb", "a\r\nb", "a\u2028b", "a\x1b[31mb", "a\x00b"])
+def test_a_record_in_words_is_one_line_without_signs_that_a_terminal_obeys(words: io.StringIO, breaks: str):
+    logs.logger("somewhere").warning("said", by=breaks)
+    logging.getLogger("library").warning(breaks)
+
+    assert len(words.getvalue().splitlines()) == 2
+    assert not {"\x1b", "\x00", "\r"} & set(words.getvalue())
+
+
+def test_the_run_and_the_trace_of_what_is_done_are_on_its_lines(out: io.StringIO):
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    run, joined = RUN.set("7"), TRACE.set(f"00-{trace}-00f067aa0ba902b7-01")
+    logs.logger("somewhere").info("inside")
+    logging.getLogger("library").warning("inside too")
+    RUN.reset(run)
+    TRACE.reset(joined)
+    logs.logger("somewhere").info("outside")
+
+    first, second, third = lines(out)
+    assert {(one["run"], one["trace_id"]) for one in (first, second)} == {("7", trace)}
+    assert not {"run", "trace_id"} & third.keys()
