@@ -6,7 +6,7 @@ These names are the storage format: rename a class freely, never a `type`.
 import json
 from typing import ClassVar, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from events.envelope import Event, Fact, Protected, Value, Values
 
@@ -50,6 +50,7 @@ class RunTerms(Fact):
     `subject` names whose words these are; `surface` is the dialect that asked (astron, agent, openai, …). `document` is the
     definition itself where no flow has it (a chat with a model, a bot); its secrets are references. `keys_of` is the app
     whose secrets they are, where it is not the caller's own. `parent` is there for a run that a node of another run started.
+    `traceparent` is the request's place in its trace (W3C trace context), where it has one.
     """
 
     run: str
@@ -70,6 +71,7 @@ class RunTerms(Fact):
     ext: Protected[dict[str, JsonValue]]
     idempotency_key: str = ""
     parent: ParentRun | None = None
+    traceparent: str = Field(default="", exclude_if=lambda trace: not trace)
 
     @property
     def asked(self) -> str:

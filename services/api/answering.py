@@ -51,4 +51,5 @@ async def answer_question(
     )
     slot = slot_of_id(terms.run)
     accepted = await api.commander.submit(wish, stream=run_stream(terms.run), slot=slot, app=caller.app, actor=caller.app)
+    follower.is_the_requests = True
     return Answered(terms, wish.question, accepted, before)

@@ -41,7 +41,7 @@ class Api:
     models: OwnModels
     signatures: Signatures
     sockets: set[WebSocket] = field(default_factory=set[WebSocket])
-    """Those of document 001 that are open."""
+    """Those that are open."""
 
     @classmethod
     def of(cls, world: World) -> "Api":
@@ -49,6 +49,9 @@ class Api:
         history = History(world.database)
         tails = Tails(world, history)
         commander = Commander(world, tails)
+        sockets = set[WebSocket]()
+        world.metrics.limit_most.labels("instance_sockets").set(world.settings.sockets)
+        world.metrics.limit_used.labels("instance_sockets").set_function(lambda: len(sockets))
         limits = Limits(world.settings, world.metrics, world.clock, tails.works)
         return cls(
             world=world,
@@ -61,8 +64,16 @@ class Api:
             identity=Identity(world, limits),
             problems=Problems(world.clock),
             models=OwnModels(world.settings),
+            sockets=sockets,
             signatures=Signatures(world, commander),
         )
+
+    def has_room_for_a_socket(self) -> bool:
+        """Whether one more may be open; that it may not is counted."""
+        if len(self.sockets) < self.world.settings.sockets:
+            return True
+        self.world.metrics.limited.labels("instance_sockets").inc()
+        return False
 
     async def close(self) -> None:
         """End all streams and stop reading."""

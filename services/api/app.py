@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from services.api.api import Api
 from services.api.described import describe
-from services.api.middleware import Admission, BodyLimit, Codes, Guard, Measured, Methods, Paths, UploadLimit, allowed
+from services.api.measured import Measured
+from services.api.middleware import Admission, BodyLimit, Codes, Guard, Methods, Paths, UploadLimit, allowed
 from services.api.problems import Native, Refusal, path_of
 from services.api.quick import Quick
 from services.api.routes import (
@@ -128,7 +129,7 @@ def create_app(world: World) -> FastAPI:
             expose_headers=_EXPOSED,
         )
     app.add_middleware(Admission, problems=api.problems, limits=api.limits, idle_s=world.settings.idle_close_s)
-    app.add_middleware(Measured, metrics=world.metrics)
+    app.add_middleware(Measured, metrics=world.metrics, traces=world.traces, access_log=world.settings.access_log)
     app.add_middleware(Paths)
     if world.settings.error_codes == "documented":
         app.add_middleware(Codes, documented=True)

@@ -18,6 +18,7 @@ from services.kit.blobs import pack
 from services.kit.errors import AppendFailed, NotReady, Unreachable
 from services.kit.ids import new_id
 from services.kit.rows import Rows
+from services.kit.traces import TRACE
 from services.kit.world import World
 
 SOURCE = "prozess/api"
@@ -50,7 +51,9 @@ class Commander:
     async def _answer(self, command: Command, *, stream: str, slot: int, app: str, actor: str) -> Accepted:
         partition = self._tails.partition(slot)
         limit = self._world.settings.write_wait_s
-        meta = Meta(new_id(), command.type, command.version, stream, self._world.clock.now(), SOURCE, app=app, actor=actor)
+        meta = Meta(
+            new_id(), command.type, command.version, stream, self._world.clock.now(), SOURCE, app=app, actor=actor, traceparent=TRACE.get()
+        )
         record = await pack(encode(Envelope(meta, command)), self._world.blobs)
         try:
             async with asyncio.timeout(limit):

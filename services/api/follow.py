@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from events.acceptance import ENDS_A_RUN, Acceptance, Accepted, Checkpoint
 from events.topics import EVENTS, run_stream
 from services.api.history import History
+from services.api.outcome import of_run
 from services.api.problems import BadRequest, Gone, Missing
 from services.api.tail import Cut, Feed, PartitionTail, Tails
 from services.kit.blobs import unpack
@@ -35,6 +36,8 @@ class Follower:
         self._final: int | None = None
         self._newest = 0
         self.position = after
+        self.is_the_requests = False
+        """Whether the request that reads is the one that made the run go on, so that its failure is the request's."""
         self.left = False
         """Whether whoever reads is gone."""
 
@@ -45,6 +48,7 @@ class Follower:
 
     def begin(self) -> None:
         """Follow a run that is about to be started: nothing of it is in the rows or the log."""
+        self.is_the_requests = True
         self._feed = self._tail.subscribe(self._stream)
 
     async def open(self, *, patience: float) -> None:
@@ -138,6 +142,8 @@ class Follower:
             self._newest = max(self._newest, event.position)
             if event.meta.type in ENDS_A_RUN:
                 self._final = event.position
+                if self.is_the_requests:
+                    of_run(event)
         fresh = [event for event in events if event.position > self.position]
         if fresh and fresh[0].position != self.position + 1:
             raise Gone(f"events {self.position + 1} to {fresh[0].position - 1} of run {self._run} are no longer kept")

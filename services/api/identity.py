@@ -19,6 +19,7 @@ from services.api.problems import Refusal, path_of
 from services.api.scopes import scope_of
 from services.api.surfaces import SPEAK_HTTP, surface_of
 from services.kit import passwords
+from services.kit.metrics import Tally
 from services.kit.world import World
 
 HEADER = "x-consumer-username"
@@ -51,6 +52,7 @@ class Identity:
         self._limits = limits
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in world.settings.trusted_proxies]
         self._verified: OrderedDict[bytes, None] = OrderedDict()
+        self._tally = world.metrics.caches.watch("keys", Tally(lambda: len(self._verified)))
         self._hashing = asyncio.Semaphore(_AT_ONCE)
 
     async def caller(self, request: HTTPConnection) -> Caller:
@@ -143,8 +145,10 @@ class Identity:
     async def _fits(self, secret: str, secret_hash: str) -> bool:
         digest = hashlib.sha256(f"{secret_hash}\0{secret}".encode()).digest()
         if digest in self._verified:
+            self._tally.hits += 1
             self._verified.move_to_end(digest)
             return True
+        self._tally.misses += 1
         async with self._hashing:
             fits = await asyncio.to_thread(passwords.verify, secret, secret_hash)
         if fits:

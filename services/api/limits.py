@@ -54,6 +54,7 @@ class Limits:
         self._fetches = 0
         self._of_apps: Counter[str] = Counter()
         self._runs: dict[str, tuple[str, int]] = {}
+        self._show()
 
     def enter(self) -> Ticket:
         """A request begins. Raises `Refusal` over the instance's limit."""
@@ -122,6 +123,22 @@ class Limits:
             yield
         finally:
             self._fetches -= 1
+
+    def _show(self) -> None:
+        settings = self._settings
+        for limit, most, used in (
+            ("instance_requests", settings.max_concurrent_requests, lambda: self.requests),
+            ("instance_streams", self._most_streams, lambda: self.streams),
+            ("instance_executions", settings.max_workflow_executions, self._at_work),
+            ("instance_history", settings.max_history_fetches, lambda: self._fetches),
+        ):
+            if most:
+                self._metrics.limit_most.labels(limit).set(most)
+                self._metrics.limit_used.labels(limit).set_function(used)
+
+    def _at_work(self) -> int:
+        self._sweep()
+        return len(self._runs)
 
     def _of(self, app: str) -> int:
         return sum(owner == app for owner, _ in self._runs.values())

@@ -4,7 +4,6 @@ Plain ASGI, outermost first as listed in `services.api.app`. Streams pass throug
 """
 
 import asyncio
-import time
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
@@ -17,9 +16,8 @@ from services.api.errors import DOCUMENTED
 from services.api.identity import TICKET
 from services.api.limits import Limits
 from services.api.problems import Problems, Refusal
-from services.api.surfaces import CURRENT, current, surface_of
+from services.api.surfaces import CURRENT, current
 from services.kit import logs
-from services.kit.metrics import Metrics
 
 _DEPRECATED = "@1735689600"
 """RFC 9745: since when the legacy prefixes are deprecated (2025-01-01)."""
@@ -71,30 +69,6 @@ class Paths:
             await send(message)
 
         await self._app(scope, receive, tell)
-
-
-class Measured:
-    """Counts requests by surface, route template and class of status, and the time to the first byte."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began = time.perf_counter()
-        surface = surface_of(scope["path"]).value
-
-        async def count(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "unknown")
-                self._metrics.http_requests.labels(surface, route, f"{message['status'] // 100}xx").inc()
-                self._metrics.http_seconds.labels(surface).observe(time.perf_counter() - began)
-            await send(message)
-
-        await self._app(scope, receive, count)
 
 
 class Admission:

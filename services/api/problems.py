@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 
-from services.api import workflow_problems
+from services.api import outcome, workflow_problems
 from services.api.compact import compact
 from services.api.dialects import agent, assistant, deepwiki, native, openai
 from services.api.surfaces import CURRENT, SPEAK_HTTP, Surface, surface_of
@@ -122,6 +122,7 @@ class Problems:
 
     def say(self, path: str, wrong: Wrong) -> Response:
         """The same for one that is already understood."""
+        outcome.fails(wrong.code)
         body, status = _VOICES[surface_of(path)](wrong, self._clock.now(), new_id())
         if isinstance(body, bytes):
             return Response(body, status, dict(wrong.headers), "text/plain; charset=utf-8")

@@ -20,6 +20,7 @@ from services.api.dialects import astron
 from services.api.follow import Follower
 from services.api.identity import Caller
 from services.api.problems import Refusal
+from services.kit.traces import RUN, TRACE
 
 _TRIES = 3
 _TAKEN = 20805
@@ -86,7 +87,7 @@ async def launch(api: Api, caller: Caller, wish: Callable[[str], StartRun], *, c
         follower = await api.followers.of(run)
         follower.begin()
         try:
-            command = wish(run)
+            command = _joined(wish(run))
             accepted = await api.commander.submit(command, stream=run_stream(run), slot=slot, app=caller.app, actor=caller.app)
         except Refusal as no:
             follower.close()
@@ -104,6 +105,7 @@ async def launch(api: Api, caller: Caller, wish: Callable[[str], StartRun], *, c
         else:
             api.limits.started(run, caller.app)
             api.world.metrics.runs_started.labels(command.surface).inc()
+        RUN.set(run)
         return run, follower
     raise AssertionError("the last try returns or raises")
 
@@ -111,6 +113,7 @@ async def launch(api: Api, caller: Caller, wish: Callable[[str], StartRun], *, c
 async def opened(api: Api, run: str, after: int = 0) -> Follower:
     """A follower of a run that exists. Raises `Missing`, `BadRequest`, `Gone`."""
     follower = await api.followers.of(run, after)
+    RUN.set(run)
     try:
         with api.limits.reading():
             await follower.open(patience=api.world.settings.write_wait_s)
@@ -118,6 +121,12 @@ async def opened(api: Api, run: str, after: int = 0) -> Follower:
         follower.close()
         raise
     return follower
+
+
+def _joined(command: StartRun) -> StartRun:
+    """The command as part of the request's trace, where there is one."""
+    trace = TRACE.get()
+    return command.model_copy(update={"traceparent": trace}) if trace else command
 
 
 def _slot(app: str, chat: str, key: str) -> int:

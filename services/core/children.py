@@ -115,6 +115,7 @@ def wish_of(state: Active, place: Place, call: Call) -> StartRun:
         history=Protected[tuple[Turn, ...]](subject=terms.subject, words=call.history),
         ext=Protected[dict[str, JsonValue]](subject=terms.subject, words={}),
         parent=link,
+        traceparent=terms.traceparent,
     )
 
 

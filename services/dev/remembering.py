@@ -56,7 +56,7 @@ async def remember(channel: socket.socket) -> None:
     given = await reader.readline()
     if given:
         settings = Settings.model_validate_json(given)
-        logs.configure("projector", settings.log_level)
+        logs.configure("projector", settings)
         try:
             await _project(settings, reader, writer)
         except Exception as wrong:  # noqa: BLE001 (whoever started this process says it)

@@ -66,6 +66,7 @@ def build_world(settings: Settings, log: Log | None = None) -> World:
 async def open_world(settings: Settings, log: Log | None = None) -> AsyncGenerator[World]:
     """A world whose schema fits and whose log has started; closed at the end. Raises `Refused`."""
     world = build_world(settings, log)
+    world.metrics.caches.watch("rows", world.database.tally)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(world.database.dispose)
         await world.database.check_schema()

@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.kit.errors import Refused
+from services.kit.metrics import Tally
 from services.kit.pooling import CONNECT_S, postgres
 from services.kit.progress import Progress
 from services.kit.settings import Settings, load
@@ -44,6 +45,7 @@ class Database:
         self.progress = Progress()
         self._line = asyncio.Lock()
         self._nearby: sa.Connection | None = None
+        self.tally = Tally(lambda: len(self._nearby.info["known"]) if self._nearby is not None and "known" in self._nearby.info else 0)
 
     @property
     def name(self) -> str:
@@ -121,7 +123,10 @@ class Database:
                 near = self._near()
                 known: dict[tuple[str, ...], Any] = near.info["known"]
                 if about not in known:
+                    self.tally.misses += 1
                     known[about] = work(near)
+                else:
+                    self.tally.hits += 1
                 return known[about]
             except DBAPIError:
                 self._let_go()

@@ -4,12 +4,52 @@ Labels are bounded: surfaces, route templates, statuses, command types, partitio
 labels. Programs that do not touch an instrument show it at zero or not at all.
 """
 
+from collections.abc import Callable, Iterable
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+CACHES = ("definitions", "keys", "rows")
+"""Compiled flows of the processor, verified keys of the api, and rows that every request asks for."""
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Tally:
+    """A cache's own count: plain numbers, read when somebody asks for them. `size` says how many entries it has."""
+
+    __slots__ = ("hits", "misses", "size")
+
+    def __init__(self, size: Callable[[], int]) -> None:
+        self.hits = 0
+        self.misses = 0
+        self.size = size
+
+
+class Caches(Collector):
+    """The caches of a program by name, several of one name added up. They cannot be stale; that they are used is a question of speed."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[str, list[Tally]] = {name: [] for name in CACHES}
+
+    def watch(self, name: str, tally: Tally) -> Tally:
+        """Show this one as well; its name is one of `CACHES`."""
+        self._tallies[name].append(tally)
+        return tally
+
+    def collect(self) -> Iterable[Metric]:
+        """As Prometheus wants it."""
+        lookups = CounterMetricFamily("prozess_cache_lookups", "Questions to a cache: hit or miss.", labels=("cache", "result"))
+        entries = GaugeMetricFamily("prozess_cache_entries", "Entries of a cache now.", labels=("cache",))
+        for name, tallies in self._tallies.items():
+            lookups.add_metric((name, "hit"), sum(one.hits for one in tallies))
+            lookups.add_metric((name, "miss"), sum(one.misses for one in tallies))
+            entries.add_metric((name,), sum(one.size() for one in tallies))
+        return lookups, entries
 
 
 class Metrics:
@@ -24,6 +64,8 @@ class Metrics:
         self._effects()
         self._projector()
         self._log()
+        self.caches = Caches()
+        self.registry.register(self.caches)
 
     def render(self) -> bytes:
         """The text that Prometheus reads; its type is `CONTENT_TYPE`."""
@@ -32,16 +74,29 @@ class Metrics:
     def _http(self) -> None:
         """The api. `route` is the template (`/v1/runs/{event_id}`) or `unknown`; `status` a class (`2xx`)."""
         self.http_requests = self._counter("prozess_http_requests", "Requests answered.", "surface", "route", "status")
+        self.requests = self._counter("prozess_requests", "Requests by how they ended: success or error.", "surface", "outcome")
+        self.errors = self._counter(
+            "prozess_errors", "Errors that requests ended with, by code of the table (/v1/errors).", "surface", "code"
+        )
         self.http_seconds = self._histogram("prozess_http_seconds", "Time to the first byte of the answer.", _LATENCY, "surface")
         self.open_streams = self._gauge("prozess_open_streams", "Streams being followed now.", "surface")
         self.limited = self._counter("prozess_limited", "Requests refused because a limit was reached, by limit.", "limit")
+        self.limit_used = self._gauge("prozess_limit_used", "How much of a limit is in use now.", "limit")
+        self.limit_most = self._gauge("prozess_limit_most", "How much a limit allows.", "limit")
         self.commands_appended = self._counter("prozess_commands_appended", "Commands in the log, by type.", "type")
         self.commands_refused = self._counter("prozess_commands_refused", "Commands that their stream refused, by type.", "type")
 
     def _runs(self) -> None:
-        """The fate of runs. `status` is completed, failed, timed_out or cancelled."""
+        """The fate of runs that no other run started. `status` is completed, failed, timed_out or cancelled."""
         self.runs_started = self._counter("prozess_runs_started", "Runs accepted.", "surface")
         self.runs_finished = self._counter("prozess_runs_finished", "Runs ended.", "surface", "status")
+        self.run_seconds = self._histogram(
+            "prozess_run_seconds",
+            "From a run's start to its end, without the time in which it waited for a person.",
+            _WAITS,
+            "surface",
+            "status",
+        )
         self.first_token_seconds = self._histogram(
             "prozess_first_token_seconds", "From the request to the first text shown.", _WAITS, "surface"
         )
@@ -71,6 +126,8 @@ class Metrics:
     def _effects(self) -> None:
         """What is done for nodes. `outcome` is completed, failed, timed_out or cancelled."""
         self.effects_running = self._gauge("prozess_effects_running", "Effects being performed now.", "kind")
+        self.effect_seconds = self._histogram("prozess_effect_seconds", "How long effects took.", _WAITS, "kind")
+        self.model_tokens = self._counter("prozess_model_tokens", "Tokens, as the providers counted them: input or output.", "direction")
         self.model_calls = self._counter("prozess_model_calls", "Calls of models ended.", "outcome")
         self.model_first_token_seconds = self._histogram("prozess_model_first_token_seconds", "A model's own first token.", _WAITS)
 

@@ -47,7 +47,8 @@ async def serve(
 ) -> None:
     """Serve until `stop` is set, then drain for at most `drain_s` seconds; closes the socket.
 
-    The caller is whoever is connected: what proxies say of others (`X-Forwarded-For`) is nobody's address here. A connection that sends no request for `keep_alive_s` is closed.
+    The caller is whoever is connected: what proxies say of others (`X-Forwarded-For`) is nobody's address here. A
+    connection that sends no request for `keep_alive_s` is closed.
 
     A WebSocket's frame over `frame_bytes` closes it with 1009; one whose other end is gone is noticed within 40 s.
     """

@@ -1,6 +1,6 @@
 """All ports together, handed to each program's `run(world, stop)`; tests hand in another world."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.kit.blobs import Blobs
 from services.kit.clock import Clock
@@ -11,6 +11,7 @@ from services.kit.log import Log
 from services.kit.metrics import Metrics
 from services.kit.secrets import Secrets
 from services.kit.settings import Settings
+from services.kit.traces import OFF, Traces
 
 
 @dataclass(frozen=True)
@@ -26,3 +27,4 @@ class World:
     clock: Clock
     minter: Minter
     metrics: Metrics
+    traces: Traces = field(default=OFF)

@@ -15,7 +15,7 @@ from services.core.codes import Code
 from services.core.graph import Graph
 from services.core.questions import ends_at
 from services.core.run import Due, GoOn, Input, TakenOver, Told, decide
-from services.core.run_state import Active, Errand, NotStarted, RunState, errand_of
+from services.core.run_state import Active, Ended, Errand, NotStarted, RunState, errand_of
 from services.core.turn import Limits
 from services.processor.state import Answer, PartitionState, Said
 from services.processor.watch import event_id
@@ -31,6 +31,8 @@ class Step:
     run: str
     envelopes: Sequence[Envelope]
     more: bool
+    before: Active | None = None
+    """Where the run stood before a step that ended it."""
 
     @property
     def begun(self) -> list[Errand]:
@@ -77,14 +79,16 @@ class Deciding:
         """
         state = self.state.run(run)
         if isinstance(input_, StartRun) and isinstance(state, NotStarted):
-            app = input_.app
+            app, trace = input_.app, input_.traceparent
         elif isinstance(state, Active):
-            app = state.terms.app
+            app, trace = state.terms.app, state.terms.traceparent
         else:
             return None
         decision = decide(state, input_, time, graph, self._limits)
         stream = topics.run_stream(run)
-        return self._fold(run, [self._envelope(Said(stream, app, event), time) for event in decision.events], decision.more, decision.state)
+        return self._fold(
+            run, [self._envelope(Said(stream, app, event), time, trace=trace) for event in decision.events], decision.more, decision.state
+        )
 
     def taken_over(self) -> dict[str, int]:
         """What the last owner left: each open run, and when its time is over (ms since 1970). Each is moved by `TakenOver` next."""
@@ -102,14 +106,16 @@ class Deciding:
 
     def _fold(self, run: str, envelopes: Sequence[Envelope], more: bool, state: RunState | None) -> Step:
         """`state` is where the run stands after them, where deciding them has folded them."""
+        over = isinstance(state, Ended) and bool(envelopes)
+        before = self.state.runs.get(run) if over else None
         if state is not None and envelopes:
             self.state.adopt(run, envelopes, state)
         elif state is None:
             for envelope in envelopes:
                 self.state.apply(envelope.meta, envelope.data)
-        return Step(run, envelopes, more)
+        return Step(run, envelopes, more, before)
 
-    def _envelope(self, said: Said, time: int, command: Meta | None = None, offset: int | None = None) -> Envelope:
+    def _envelope(self, said: Said, time: int, command: Meta | None = None, offset: int | None = None, trace: str = "") -> Envelope:
         self._said += 1
         meta = Meta(
             id=event_id(self._claim, self._said),
@@ -123,6 +129,6 @@ class Deciding:
             claim=self._claim,
             cause=offset,
             command=command.id if command else "",
-            traceparent=command.traceparent if command else "",
+            traceparent=command.traceparent if command else trace,
         )
         return Envelope(meta, said.event)

@@ -21,6 +21,7 @@ from services.core.definition import digest as definition_digest
 from services.core.graph import Graph, compile_
 from services.core.problems import Problem
 from services.kit.database import Database, is_gone
+from services.kit.metrics import Tally
 
 PATIENCE_S = 20.0
 _SAY_FROM = 6
@@ -34,6 +35,7 @@ class Definitions:
         self._database = database
         self._size = size
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
+        self.tally = Tally(lambda: len(self._graphs))
 
     async def load(self, digest: str, patience_s: float | None = PATIENCE_S, document: Document | None = None) -> Graph:
         """The graph of a hash; waits (so long, or until cancelled) for rows that are behind or do not answer, unless a `document` is given.
@@ -41,7 +43,9 @@ class Definitions:
         Raises `Problem` when it does not come, or cannot run here.
         """
         graph = self._graphs.get(digest)
+        self.tally.hits += graph is not None
         if graph is None:
+            self.tally.misses += 1
             if document is not None and definition_digest(document) != digest:
                 raise Problem(Code.PROTOCOL_VALIDATION_ERROR, "the document is not the one that its hash names")
             graph = compile_(document or await self._document(digest, patience_s))

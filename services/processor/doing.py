@@ -79,7 +79,8 @@ class Doing:
             await self._tell(run, errand, Broke(said))
 
     async def _perform(self, run: str, errand: Errand, request: Request) -> None:
-        running = self._world.metrics.effects_running.labels(type(request).__name__)
+        metrics, kind, clock = self._world.metrics, type(request).__name__, asyncio.get_running_loop().time
+        running, began = metrics.effects_running.labels(kind), clock()
         running.inc()
         try:
             async with aclosing(perform(request, self._world)) as outcomes:
@@ -87,3 +88,4 @@ class Doing:
                     await self._tell(run, errand, outcome)
         finally:
             running.dec()
+            metrics.effect_seconds.labels(kind).observe(clock() - began)

@@ -49,8 +49,10 @@ async def run(world: World, stop: asyncio.Event) -> None:
 
 async def serve(world: World, member: Membership, commands: Callable[[int], Commands], stop: asyncio.Event) -> None:
     """Own what the member is given, with commands from there, until `stop` is set."""
+    definitions = Definitions(world.database)
+    world.metrics.caches.watch("definitions", definitions.tally)
     async with effect_world(world) as effects:
-        await _serve(world, Tools(effects, Definitions(world.database)), member, commands, stop)
+        await _serve(world, Tools(effects, definitions), member, commands, stop)
 
 
 async def _serve(world: World, tools: Tools, member: Membership, commands: Callable[[int], Commands], stop: asyncio.Event) -> None:

@@ -28,6 +28,7 @@ from services.core.turn import Limits
 from services.kit import tokens
 from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.world import World
+from services.processor import fates
 from services.processor.asked import Asked
 from services.processor.commands import Commands
 from services.processor.deciding import Deciding, Move, Step
@@ -316,6 +317,7 @@ class Owner:
         for step in steps:
             if step.envelopes:
                 self._asked.note(step.run, step.envelopes)
+                fates.count(self._world.metrics, step)
         envelopes = [envelope for step in steps for envelope in step.envelopes]
         if envelopes:
             begun = [(step.run, errand) for step in steps for errand in step.begun]

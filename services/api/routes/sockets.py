@@ -32,7 +32,6 @@ from services.kit.errors import NotReady
 from services.kit.ids import new_id
 
 router = APIRouter()
-IDLE_S = 600.0
 _END, _LEAVING, _BROKEN, _LATER, _SIGNATURE, _TOO_MANY = 1000, 1001, 1011, 1013, 4401, 4429
 
 
@@ -49,7 +48,7 @@ async def socket(websocket: WebSocket) -> None:
     api: Api = websocket.app.state.api
     await websocket.accept()
     gauge = api.world.metrics.open_streams.labels("socket")
-    if len(api.sockets) >= api.world.settings.sockets:
+    if not api.has_room_for_a_socket():
         await websocket.close(_TOO_MANY, "too many sockets are open; try again")
         return
     api.sockets.add(websocket)
@@ -103,15 +102,15 @@ class _Session:
 
     async def serve(self) -> None:
         """Until the stream or the client ends, or nothing was asked for a while."""
-        receiving = asyncio.create_task(self._websocket.receive())
+        receiving, idle_s = asyncio.create_task(self._websocket.receive()), self._api.world.settings.idle_close_s
         try:
             while True:
                 tasks = {task for task in (receiving, self._streaming) if task is not None}
-                done, _ = await asyncio.wait(tasks, timeout=None if self._streaming else IDLE_S, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(tasks, timeout=None if self._streaming else idle_s, return_when=asyncio.FIRST_COMPLETED)
                 if self._streaming in done:
                     self._streaming.result()
                 if not done or self._streaming in done:
-                    await self._websocket.close(_END, "" if done else f"nothing was asked for {IDLE_S:g} s")
+                    await self._websocket.close(_END, "" if done else f"nothing was asked for {idle_s:g} s")
                     return
                 message = receiving.result()
                 if message["type"] == "websocket.disconnect" or not await self._take(message):

@@ -32,7 +32,7 @@ router = APIRouter(route_class=StrictRoute, tags=["wiki"])
 PROXY = "/api/chat/stream"
 _NAME = "deepwiki"
 _FIRST_S = 60.0
-_NO_KEY, _TOO_LARGE, _RESTART = 4401, 1009, 1012
+_NO_KEY, _TOO_MANY, _TOO_LARGE, _RESTART = 4401, 4429, 1009, 1012
 
 
 async def _visitor(request: Request, api: TheApi) -> Caller:
@@ -93,11 +93,22 @@ async def socket(websocket: WebSocket) -> None:
     """One question per connection: raw text frames, then close 1000. Every refusal is a text frame, too."""
     api: Api = websocket.app.state.api
     await websocket.accept()
+    if not api.has_room_for_a_socket():
+        await websocket.close(_TOO_MANY, "too many sockets are open; try again")
+        return
+    api.sockets.add(websocket)
+    try:
+        await _ask(api, websocket)
+    finally:
+        api.sockets.discard(websocket)
+
+
+async def _ask(api: Api, websocket: WebSocket) -> None:
     try:
         caller = await api.identity.visitor(websocket)
         first = await _first(websocket, api.world.settings.max_body_bytes)
     except Refusal as no:
-        await websocket.close(_NO_KEY, no.message[:100])
+        await websocket.close(_TOO_MANY if no.status == 429 else _NO_KEY, no.message[:100])
         return
     except WebSocketDisconnect:
         return

@@ -68,6 +68,9 @@ async def perform(request: ModelRequest, world: World) -> AsyncGenerator[Outcome
         yield Done(watch.noted.usage, calls=tuple(watch.calls)) if failure is None else _broke(failure)
     finally:
         world.metrics.model_calls.labels(outcome).inc()
+        if usage := watch.noted.usage:
+            world.metrics.model_tokens.labels("input").inc(usage.input_tokens)
+            world.metrics.model_tokens.labels("output").inc(usage.output_tokens)
 
 
 class _Watch:

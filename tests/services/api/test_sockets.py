@@ -248,7 +248,7 @@ async def test_a_client_that_leaves_stops_nothing_and_leaves_nothing_behind(hous
 async def test_nothing_asked_for_a_while_is_1000_and_a_stopping_service_1001(
     house: House, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("services.api.routes.sockets.IDLE_S", 0.05)
+    monkeypatch.setitem(house.world.settings.__dict__, "idle_close_s", 0.05)
     async with opened(house) as socket:
         assert await closed(socket) == 1000
     bot = await made(house, model_server, text="one two", hold=1, key="ws-stops")
