@@ -122,7 +122,7 @@ class Problems:
 
     def say(self, path: str, wrong: Wrong) -> Response:
         """The same for one that is already understood."""
-        outcome.fails(wrong.code)
+        outcome.fails(wrong.number)
         body, status = _VOICES[surface_of(path)](wrong, self._clock.now(), new_id())
         if isinstance(body, bytes):
             return Response(body, status, dict(wrong.headers), "text/plain; charset=utf-8")

@@ -20,6 +20,7 @@ from services.api.dialects import agent
 from services.api.follow import Follower
 from services.api.identity import Caller
 from services.api.model_chat import Model
+from services.api.outcome import fails
 from services.api.problems import BadRequest, Json, Missing, Refusal, wrong_of
 from services.api.starting import launch, opened, run_id
 from services.api.streams import EVENT_ID, HEADERS, answer, from_position, in_agent, timed, whole
@@ -133,7 +134,9 @@ async def _answer(api: Api, request: Request, follower: Follower, run: str, body
 
 
 def _refused(api: Api, no: Exception, *, stream: bool, in_form: bool) -> Response:
-    chunk = agent.Chunks(is_documents=in_form).refusal(wrong_of(PATH, no), api.world.clock.now(), new_id())
+    wrong = wrong_of(PATH, no)
+    fails(wrong.number)
+    chunk = agent.Chunks(is_documents=in_form).refusal(wrong, api.world.clock.now(), new_id())
     if not stream:
         return Json(agent.Whole().add(chunk))
 
