@@ -37,7 +37,9 @@ class Connections:
 
     def _new(self, endpoint: Endpoint) -> openai.AsyncOpenAI:
         if self._pool is None:
-            self._pool = httpx2.AsyncClient(transport=Transport(self._answer_bytes, self._limits), timeout=_WITHOUT_END, follow_redirects=False)
+            self._pool = httpx2.AsyncClient(
+                transport=Transport(self._answer_bytes, self._limits), timeout=_WITHOUT_END, follow_redirects=False
+            )
         return openai.AsyncOpenAI(
             base_url=endpoint.base,
             api_key="none",
