@@ -40,7 +40,7 @@ class NotStarted:
     """No event yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Active:
     """A run that goes on. `working` are the nodes whose effects are under way, `waiting` those that wait for rounds, a person or a child.
 

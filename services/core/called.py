@@ -32,10 +32,9 @@ def told(turn: Turn, told: ChildTold) -> Sequence[Place]:
     place = told.place
     if turn.run.children.get(told.child) != place:
         return ()
-    for piece in told.pieces:
-        hear(turn, place, turn.run.nodes[place].attempt, piece)
-        if turn.over:
-            return ()
+    hear(turn, place, turn.run.nodes[place].attempt, told.pieces)
+    if turn.over:
+        return ()
     if told.question is not None:
         take_step(turn, place, told.question)
     return () if told.end is None else _ended(turn, place, told.end)
@@ -83,7 +82,7 @@ def observe(turn: Turn, place: Place, end: Ending) -> Sequence[Place]:
     assert compiled.kind.observe is not None, "whose model calls a run is told of its end"
     result, shown = compiled.kind.observe(compiled, known.steps, _response(end))
     if shown:
-        hear(turn, place, known.attempt, Piece("reasoning", shown))
+        hear(turn, place, known.attempt, [Piece("reasoning", shown)])
     if not turn.over:
         take_step(turn, place, result, Done(usage=end.usage))
     return ()

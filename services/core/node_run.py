@@ -1,6 +1,6 @@
 """One node as running, and the rounds of one that runs others: values of a run's state.
 
-What changes them is the fold in `services.core.run_state`.
+What changes them is the fold in `services.core.run_state`. Values that it copies often have no slots: see `services.core.changing`.
 """
 
 import json
@@ -39,7 +39,7 @@ def errand_of(event: Event) -> Errand | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NodeRun:
     """One node as running. `last` is when something last came from it; `rank` its place in the order of completion.
 
@@ -94,7 +94,7 @@ class Result:
     exit: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rounds:
     """The rounds of an iteration or loop that runs: how many began, which are open, how the others ended."""
 

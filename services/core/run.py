@@ -39,12 +39,13 @@ GRACE_MS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An effect of this node run, attempt and step tells an outcome."""
+    """An effect of this node run, attempt and step tells an outcome. After a piece of text `further` ones may come with it."""
 
     place: Place
     attempt: int
     outcome: Outcome
     step: int = 0
+    further: Sequence[Piece] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ def _told(turn: Turn, told: Told) -> None:
         return
     match outcome:
         case Piece():
-            hear(turn, place, told.attempt, outcome)
+            hear(turn, place, told.attempt, (outcome, *told.further))
         case Called() | Responded() | Retrieved() | ToolSent() | ToolAnswered():
             turn.emit(evidence(place, told.attempt, outcome))
         case Pinned():

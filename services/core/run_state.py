@@ -92,18 +92,17 @@ def _ended(state: Active, place: Place) -> Active:
 
 
 def _told(state: Active, place: Place, node: NodeRun | None, event: NodeDelta, time: int) -> Active:
-    node = node or NodeRun("running")
-    words = event.text.words or ""
+    node, words = node or NodeRun("running"), event.text.words or ""
     if event.stage == "reasoning":
         node = replace(node, last=time, reasoning=node.reasoning.add(words))
     else:
         node = replace(node, last=time, content=node.content.add(words))
     floor = state.floor
     if event.shown and floor:
-        floor = replace(floor, unit=event.unit, taken=floor.taken + 1 if floor.unit == event.unit else 1)
+        floor = Floor(floor.place, event.unit, floor.taken + 1 if floor.unit == event.unit else 1)
     if event.shown and event.stage == "content":
         state = seen(state, words)
-    return replace(_with(state, place, node), floor=floor)
+    return replace(state, nodes={**state.nodes, place: node}, floor=floor)
 
 
 def _started(state: Active, place: Place, node: NodeRun | None, event: n.NodeStarted, time: int) -> Active:

@@ -105,22 +105,30 @@ def show(turn: Turn) -> bool:
     return False
 
 
-def hear(turn: Turn, place: Place, attempt: int, piece: Piece) -> None:
-    """A node said something: it is shown now, or later by reference."""
-    shown, unit = shown_at(turn, place, piece.stage) or ("", 0)
-    turn.emit(
-        NodeDelta(
-            node=place[0],
-            path=place[1],
-            attempt=attempt,
-            stage=piece.stage,
-            text=turn.words(piece.text),
-            shown=shown,
-            unit=unit,
+def hear(turn: Turn, place: Place, attempt: int, pieces: Iterable[Piece]) -> None:
+    """A node said something: it is shown now, or later by reference.
+
+    Where a piece is shown at once, so is the next one of its stage: it is looked for only when the stage changes.
+    """
+    stage, shown, unit = "", "", 0
+    for piece in pieces:
+        if piece.stage != stage or not shown:
+            stage, (shown, unit) = piece.stage, shown_at(turn, place, piece.stage) or ("", 0)
+        turn.emit(
+            NodeDelta(
+                node=place[0],
+                path=place[1],
+                attempt=attempt,
+                stage=piece.stage,
+                text=turn.words(piece.text),
+                shown=shown,
+                unit=unit,
+            )
         )
-    )
-    if not shown:
-        show(turn)
+        if not shown:
+            show(turn)
+            if turn.over:
+                return
 
 
 def _look_at(turn: Turn, place: Place) -> Iterable[Place]:

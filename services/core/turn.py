@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from events.envelope import Event, Protected, Values, Words
+from events.envelope import Event, Values, Words
 from events.run import Turn as Said
 from services.core.graph import ERROR_CODE, ERROR_MESSAGE, Graph, schema_of
 from services.core.history import Count, chosen, unknown
@@ -103,11 +103,11 @@ class Turn:
 
     def words(self, text: str) -> Words:
         """A text of this run's person."""
-        return Protected[str](subject=self.run.terms.subject, words=encodable(text))
+        return Words(subject=self.run.terms.subject, words=encodable(text))
 
     def values(self, values: Mapping[str, JsonValue]) -> Values:
         """Values of this run's person."""
-        return Protected[dict[str, JsonValue]](subject=self.run.terms.subject, words=dict(values))
+        return Values(subject=self.run.terms.subject, words=dict(values))
 
     def inputs(self, place: Place) -> dict[str, JsonValue]:
         """The values of a node's inputs by name. Raises `Problem` 20600 for a key that no schema has."""

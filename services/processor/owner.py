@@ -18,7 +18,7 @@ from events import topics
 from events.commands import AnswerQuestion
 from events.envelope import Command, StoredRecord
 from events.node import Problem as Said
-from services.core.effects import Broke, Outcome, Pinned
+from services.core.effects import Broke, Outcome, Piece, Pinned
 from services.core.graph import NO_GRAPH, Graph
 from services.core.problems import Problem
 from services.core.questions import ends_at
@@ -52,6 +52,8 @@ INBOX = 2_000
 DRAIN_S = 5.0
 """How long an owner that is stopped may take to write what it knows."""
 FORGET_EVERY_MS = 3_600_000
+TOGETHER = 100
+"""Pieces of text of one effect that are decided as one step; fewer than a step may have events. One with more is held up."""
 _TURNS = 50
 """Inputs decided in a row before others have the loop."""
 _log = structlog.get_logger(__name__)
@@ -71,7 +73,17 @@ class _Moved:
     graph: Graph | None = None
 
 
-_Input = _Wish | _Moved
+@dataclass(slots=True)
+class _Spoken:
+    """Text of one effect. It grows while it waits to be decided: what comes fast is decided together."""
+
+    run: str
+    errand: Errand
+    pieces: list[Piece]
+    taken: asyncio.Event
+
+
+_Input = _Wish | _Moved | _Spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,7 @@ class Owner:
         self._family = Family(self._deciding, self._limits, self._graphs.of)
         self._held: defaultdict[str, list[tuple[str, Move, Graph | None]]] = defaultdict(list)
         self._inbox: asyncio.Queue[_Input] = asyncio.Queue(INBOX)
+        self._spoken: dict[tuple[str, Errand], _Spoken] = {}
         self._pipeline = Pipeline(ownership.appender, world.blobs, world.metrics)
         back = ReadBack(ownership.partition, ownership.claim, self._pipeline, ownership.reached, ownership.commands)
         self._watch = Watch(world.log, ownership.partition, back)
@@ -185,6 +198,15 @@ class Owner:
             await self._inbox.put(_Moved(await self._timers.next(), Due()))
 
     async def _told(self, run: str, errand: Errand, outcome: Outcome) -> None:
+        if isinstance(outcome, Piece):
+            while (waiting := self._spoken.get((run, errand))) is not None:
+                if len(waiting.pieces) < TOGETHER:
+                    waiting.pieces.append(outcome)
+                    return
+                await waiting.taken.wait()
+            spoken = self._spoken[run, errand] = _Spoken(run, errand, [outcome], asyncio.Event())
+            await self._inbox.put(spoken)
+            return
         if isinstance(outcome, Pinned):
             try:
                 await self._graphs.load(outcome.definition)
@@ -235,7 +257,9 @@ class Owner:
         while True:
             await self._pipeline.room()
             input_ = await self._inbox.get()
-            if isinstance(input_, _Moved):
+            if isinstance(input_, _Spoken):
+                self._hear(input_)
+            elif isinstance(input_, _Moved):
                 self._move(input_.run, input_.why, input_.graph)
             elif not self._stopping:
                 await self._wish(input_)
@@ -244,6 +268,13 @@ class Owner:
             if turns % _TURNS == 0:
                 await asyncio.sleep(0)
                 self._forget()
+
+    def _hear(self, spoken: _Spoken) -> None:
+        run, errand = spoken.run, spoken.errand
+        del self._spoken[run, errand]
+        spoken.taken.set()
+        first, *further = spoken.pieces
+        self._move(run, Told(errand.place, errand.attempt, first, errand.step, further))
 
     async def _wish(self, wish: _Wish) -> None:
         step, before, now = await self._decided(wish.stored)

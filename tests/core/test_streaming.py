@@ -1,9 +1,12 @@
 """What people see while a run goes on: units in order, tokens as they come, one output node at a time."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from events.node import Problem
 from events.run import RunCompleted, Usage
-from services.core.effects import Responded
-from services.core.run import TakenOver
+from services.core.effects import Piece, Responded
+from services.core.run import TakenOver, Told
 from tests.support.flows import at, end, flow, joiner, llm, message, start, thinker
 from tests.support.spec import Story, told, wish_to_start
 
@@ -41,6 +44,20 @@ def test_a_model_s_tokens_are_shown_as_they_come():
     run.done("ask", Usage(input_tokens=3, output_tokens=2, total_tokens=5))
     assert run.text == "<one two>"
     assert run.last == RunCompleted(outputs=run.last.outputs, usage=Usage(input_tokens=3, output_tokens=2, total_tokens=5))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["content", "reasoning"]), st.sampled_from(["a", "b", ""]))), st.booleans())
+def test_pieces_that_come_together_are_decided_as_if_they_came_one_after_another(said, waits):
+    pieces = [Piece(stage, text) for stage, text in [("content", "first"), *said]]
+    apart, together = (told(two_branches() if waits else asking(), q="x") for _ in range(2))
+    name = "b" if waits else "ask"
+    for run in (apart, together):
+        _ = run.say("a", "a1") if waits else run
+    for piece in pieces:
+        apart.tell(name, piece)
+    place = next(place for place in together.state.working if place[0].endswith(f"::{name}"))
+    together.take(Told(place, 1, pieces[0], further=pieces[1:]))
+    assert (together.events, together.state) == (apart.events, apart.state)
 
 
 def test_the_constant_before_a_slow_model_is_released_at_once():

@@ -172,6 +172,7 @@ async def test_a_full_step_is_continued_until_the_run_is_over(world: World) -> N
 
 async def test_a_fast_model_is_held_up_by_a_stalled_log(world: World, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(owner, "INBOX", 10)
+    monkeypatch.setattr(owner, "TOGETHER", 10)
     monkeypatch.setattr(pipeline, "WAITING_LIMIT", 20)
     words = [f"{number} " for number in range(500)]
     definition = await define(world, model_flow())
