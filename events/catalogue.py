@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import pydantic
 from pydantic_core import from_json
 
-from events import app, bot, commands, delta, file, flow, node, ownership, question, refusal, run, tool
+from events import app, audit, bot, commands, delta, file, flow, node, ownership, question, refusal, run, tool
 from events.envelope import Command, Damaged, Envelope, Event, Fact, Meta, Record, StoredRecord, meta_at, meta_of
 from events.upcasters import upcast
 
@@ -38,11 +38,17 @@ EVENTS: tuple[type[Event], ...] = (
     node.VariablesStored,
     node.OutputOpened,
     node.OutputReleased,
+    node.OutputHeld,
     node.OutputClosed,
     delta.NodeDelta,
     question.QuestionAsked,
     question.QuestionAnswered,
     question.QuestionExpired,
+    question.AnswerHeld,
+    question.AnswerRefused,
+    audit.AuditAsked,
+    audit.AuditJudged,
+    audit.AuditFailed,
     flow.FlowDrafted,
     flow.FlowRevised,
     flow.FlowPublished,

@@ -281,6 +281,20 @@ class OutputReleased(NodeEvent):
     of: DeltaRange | None = None
 
 
+class OutputHeld(NodeEvent):
+    """What an output node would show, and nobody sees before it was judged (see `events.audit`). `what` it does with the floor.
+
+    `output.opened`, `output.released` and `output.closed` follow, as far as it passes.
+    """
+
+    type: ClassVar[str] = "output.held"
+    what: Literal["opened", "text", "closed"]
+    unit: int = 0
+    stage: Stage = "content"
+    text: Words | None = None
+    of: DeltaRange | None = None
+
+
 class OutputClosed(NodeEvent):
     """The output node yields the floor. `text` is its last unit, which rides on the node's end frame."""
 

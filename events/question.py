@@ -61,3 +61,25 @@ class QuestionExpired(NodeEvent):
     type: ClassVar[str] = "question.expired"
     question: int
     limit_ms: int
+
+
+class AnswerHeld(NodeEvent):
+    """Somebody answered, and the answer is judged before it counts; `by` is the app that handed it in.
+
+    `question.answered` follows, or `answer.refused`; the question may expire before.
+    """
+
+    type: ClassVar[str] = "answer.held"
+    question: int
+    event_type: AnswerType
+    content: Words
+    by: str
+
+
+class AnswerRefused(NodeEvent):
+    """The content audit refused an answer, or could not judge it. The question is open as before."""
+
+    type: ClassVar[str] = "answer.refused"
+    question: int
+    code: int
+    message: str

@@ -11,6 +11,8 @@ from pydantic import Field, JsonValue
 from events.envelope import Event, Fact, Protected, Value, Values
 
 Mode = Literal["open", "debug"]
+Audit = Literal["", "own", "parent"]
+"""Whether what a run shows is judged before: not at all, by the run itself, or by the run that it works for."""
 _INPUT = "AGENT_USER_INPUT"
 
 
@@ -50,7 +52,8 @@ class RunTerms(Fact):
     `subject` names whose words these are; `surface` is the dialect that asked (astron, agent, openai, …). `document` is the
     definition itself where no flow has it (a chat with a model, a bot); its secrets are references. `keys_of` is the app
     whose secrets they are, where it is not the caller's own. `parent` is there for a run that a node of another run started.
-    `traceparent` is the request's place in its trace (W3C trace context), where it has one.
+    `traceparent` is the request's place in its trace (W3C trace context), where it has one. `audit` says whose
+    content audit its words pass.
     """
 
     run: str
@@ -72,6 +75,7 @@ class RunTerms(Fact):
     idempotency_key: str = ""
     parent: ParentRun | None = None
     traceparent: str = Field(default="", exclude_if=lambda trace: not trace)
+    audit: Audit = Field(default="", exclude_if=lambda audit: not audit)
 
     @property
     def asked(self) -> str:

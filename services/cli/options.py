@@ -60,6 +60,8 @@ class Everything(OfLog, OfRows):
     """What a program stands on."""
 
     master_key_file: Annotated[Path | None, option("master_key_file")] = None
+    audit: Annotated[str | None, option("audit")] = None
+    audit_file: Annotated[Path | None, option("audit_file")] = None
 
 
 @Parameter(name="*")

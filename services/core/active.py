@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from events import question as q
 from events import run as r
 from services.core.chats import Exchange
-from services.core.node_run import Errand, NodeRun, Place, Rounds
+from services.core.held import Audit
+from services.core.node_run import AUDIT, Errand, NodeRun, Place, Rounds
 from services.core.pieces import NOTHING, Pieces
 
 
@@ -49,7 +50,7 @@ class Active:
     `line` are the nodes that have something to ask: only the first one does, the others wait for their turn. `idle_since` is
     there while the run waits for a person only; such times add up to `idle_ms`. Of a run in a chat, `asks` is what the person said
     last, `shown` what was shown since, and `said` are the rounds before, one for each question that was answered. Of a run that a
-    model called, `shown` is all that it showed.
+    model called, `shown` is all that it showed. `audit` is there where what it says is judged before people see it.
     """
 
     terms: r.RunStarted
@@ -73,6 +74,7 @@ class Active:
     asks: str = ""
     shown: Pieces = NOTHING
     said: tuple[Exchange, ...] = ()
+    audit: Audit | None = None
 
     @property
     def children(self) -> dict[str, Place]:
@@ -82,7 +84,10 @@ class Active:
         return found
 
     def errand(self, place: Place) -> Errand | None:
-        """What is under way for a node run; None where no effect is."""
+        """What is under way for a node run, or for the content audit; None where no effect is."""
+        if place == AUDIT:
+            asked = self.audit.asked if self.audit else None
+            return None if asked is None else Errand(place, asked.attempt, asked.number)
         if place not in self.working:
             return None
         node = self.nodes[place]

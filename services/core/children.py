@@ -116,6 +116,7 @@ def wish_of(state: Active, place: Place, call: Call) -> StartRun:
         ext=Protected[dict[str, JsonValue]](subject=terms.subject, words={}),
         parent=link,
         traceparent=terms.traceparent,
+        audit="parent" if terms.audit else "",
     )
 
 

@@ -7,6 +7,7 @@ from events import question as q
 from services.core.active import Active, Floor, Question
 from services.core.changing import replace
 from services.core.chats import Exchange
+from services.core.held import HeldAnswer, Mark, held, let_go
 from services.core.node_run import Place
 from services.core.pieces import NOTHING
 
@@ -24,7 +25,13 @@ def seen(state: Active, text: str) -> Active:
 
 def evolve_output(state: Active, place: Place, event: n.NodeEvent) -> Active:
     """What an output node does with the floor."""
+    audit = state.audit
+    if audit is not None and isinstance(event, n.OutputOpened | n.OutputReleased | n.OutputClosed):
+        text = "" if isinstance(event, n.OutputOpened) or (isinstance(event, n.OutputReleased) and event.stage != "content") else event.text
+        return seen(replace(state, audit=let_go(audit, event)), (text.words if text else None) or "")
     match event:
+        case n.OutputHeld():
+            return _held(state, place, event)
         case n.OutputOpened():
             return replace(state, floor=Floor(place), queue=tuple(one for one in state.queue if one != place))
         case n.OutputReleased():
@@ -37,15 +44,37 @@ def evolve_output(state: Active, place: Place, event: n.NodeEvent) -> Active:
             return state
 
 
-def _released(state: Active, event: n.OutputReleased) -> str:
+def _held(state: Active, place: Place, event: n.OutputHeld) -> Active:
+    """The floor moves as if it was shown, and what would have been is kept."""
+    if state.audit is None:
+        return state
+    text = _released(state, event)
+    mark = Mark(event.what, place, event.attempt, event.unit, event.stage, text)
+    state = replace(state, audit=held(state.audit, mark))
+    match event.what:
+        case "opened":
+            return replace(state, floor=Floor(place), queue=tuple(one for one in state.queue if one != place))
+        case "text":
+            return replace(state, floor=Floor(place, event.unit if event.of else event.unit + 1, event.of.stop if event.of else 0))
+        case "closed":
+            return replace(state, floor=None)
+
+
+def _released(state: Active, event: n.OutputReleased | n.OutputHeld) -> str:
     if event.of is None:
         return (event.text.words if event.text else None) or ""
     source = state.nodes.get((event.of.node, event.of.path))
     return source.pieces(event.of.stage).between(event.of.start, event.of.stop) if source else ""
 
 
-def evolve_question(state: Active, event: q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired, time: int) -> Active:
-    """The one question that is open, and the rounds of the chat that answers make."""
+def evolve_question(
+    state: Active, event: q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired | q.AnswerHeld | q.AnswerRefused, time: int
+) -> Active:
+    """The one question that is open, the answer that is judged, and the rounds of the chat that answers make."""
+    if state.audit is not None:
+        state = replace(state, audit=replace(state.audit, answer=_held_answer(event), cleared=""))
+    if isinstance(event, q.AnswerHeld | q.AnswerRefused):
+        return state
     if not isinstance(event, q.QuestionAsked):
         known = state.question
         if isinstance(event, q.QuestionAnswered) and state.terms.chat:
@@ -63,6 +92,12 @@ def evolve_question(state: Active, event: q.QuestionAsked | q.QuestionAnswered |
         follow_up=event.follow_up,
     )
     return replace(seen(state, event.spoken), question=asked, asked=max(state.asked, event.question))
+
+
+def _held_answer(event: n.NodeEvent) -> HeldAnswer | None:
+    if not isinstance(event, q.AnswerHeld):
+        return None
+    return HeldAnswer(event.question, event.event_type, event.content.words or "", event.by)
 
 
 def out_of_line(state: Active, place: Place) -> Active:

@@ -8,12 +8,15 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from services.core.outcomes import Broke, Called, Done, Outcome, Piece, Pinned, Responded, Retrieved, ToolAnswered, ToolSent
+from events.audit import Judged
+from events.envelope import Stage
+from services.core.outcomes import Broke, Called, Done, Judgement, Outcome, Piece, Pinned, Responded, Retrieved, ToolAnswered, ToolSent
 from services.core.prompts import ChatMessage, FunctionCall, Tool
 
 __all__ = [
     "AgentCallRequest",
     "AgentToolsRequest",
+    "AuditRequest",
     "Broke",
     "Called",
     "ChatMessage",
@@ -24,6 +27,7 @@ __all__ = [
     "Done",
     "FilesRequest",
     "FunctionCall",
+    "Judgement",
     "KnowledgeRequest",
     "McpRequest",
     "ModelRequest",
@@ -255,6 +259,22 @@ class FilesRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRequest:
+    """Judge words of a run. `history` is what was said before, as (role, words); the rest as in `events.audit`."""
+
+    app: str
+    run: str
+    of: Judged
+    stage: Stage
+    text: str
+    history: tuple[tuple[str, str], ...] = ()
+    piece: int = 0
+    pending: bool = False
+    ends_stage: bool = False
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NoopRequest:
     """Ask for nothing: an effect that exists for `make bench` only."""
 
@@ -274,5 +294,6 @@ Request = (
     | VariablesRequest
     | ReleaseRequest
     | FilesRequest
+    | AuditRequest
     | NoopRequest
 )

@@ -43,7 +43,7 @@ def subject_of(state: State) -> str:
 
 def rests(state: State) -> bool:
     """Whether nothing is under way, here or in a child: a person or a timer is waited for, so the run need not be in memory."""
-    return isinstance(state, Active) and not state.working and not state.children
+    return isinstance(state, Active) and not state.working and not state.children and not (state.audit and state.audit.asked)
 
 
 def decode(kind: str, text: str) -> State:

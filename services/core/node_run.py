@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, JsonValue, PlainSerializer
 
+from events import audit as a
 from events import node as n
 from events import run as r
 from events.envelope import Event
@@ -20,6 +21,8 @@ Place = Annotated[
     BeforeValidator(lambda place: json.loads(place) if isinstance(place, str) else place),
 ]
 """A node id and its path of rounds. Remembered as text, since it is a key of dictionaries."""
+AUDIT: Place = ("", ())
+"""Where the content audit stands among the places of a run: no node has this name."""
 Step = dict[str, JsonValue]
 """The recorded result of one step of a node run."""
 
@@ -36,6 +39,8 @@ def errand_of(event: Event) -> Errand | None:
     """The errand that an event sends somebody on, once it is in the log."""
     if isinstance(event, n.NodeStarted | n.NodeStepCompleted) and event.awaits == "effect":
         return Errand((event.node, event.path), event.attempt, event.step)
+    if isinstance(event, a.AuditAsked):
+        return Errand(AUDIT, event.attempt, event.number)
     return None
 
 

@@ -93,6 +93,19 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict of the content audit, as `audit.judged` tells it."""
+
+    provider: str
+    passed: bool
+    action: str = ""
+    categories: tuple[str, ...] = ()
+    reference: str = ""
+    tries: int = 1
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Broke:
     """The effect failed. `temporary` says that trying again may help."""
 
@@ -100,4 +113,4 @@ class Broke:
     temporary: bool = False
 
 
-Outcome = Piece | Called | Responded | Retrieved | ToolSent | ToolAnswered | Done | Pinned | Broke
+Outcome = Piece | Called | Responded | Retrieved | ToolSent | ToolAnswered | Done | Pinned | Judgement | Broke

@@ -10,14 +10,17 @@ from events.commands import AnswerQuestion
 from events.envelope import Protected
 from events.node import Problem as Said
 from events.question import Option, QuestionAnswered, QuestionAsked, QuestionExpired
+from services.core.audit import clears
 from services.core.codes import Code
+from services.core.graph import Graph
 from services.core.kind import Query
 from services.core.node_runs import complete, fail, said
 from services.core.problems import Problem
 from services.core.run_state import Active, NotStarted, Place, RunState
 from services.core.steps import ask as asked_of
 from services.core.steps import take_step
-from services.core.turn import Turn
+from services.core.turn import Limits, Turn
+from services.core.values import encodable
 
 
 def ask(turn: Turn) -> None:
@@ -37,21 +40,34 @@ def ask(turn: Turn) -> None:
         what = f"{place[0]}: nodeParam.timeout is {query.limit_ms / 60_000:g} minutes, here questions wait at most {limit / 60_000:g}"
         fail(turn, place, Said(code=Code.QUESTION_ANSWER_NODE_PROTOCOL_ERROR, message=what))
         return
-    options = Protected[tuple[Option, ...]](subject=run.terms.subject, words=query.options) if query.kind == "option" else None
-    turn.emit(
-        QuestionAsked(
-            node=place[0],
-            path=place[1],
-            attempt=run.nodes[place].attempt,
-            question=run.asked + 1,
-            kind=query.kind,
-            text=turn.words(query.text),
-            options=options,
-            need_reply=query.need_reply,
-            deadline=turn.time + query.limit_ms,
-            follow_up=query.follow_up,
-            chat=run.terms.chat,
-        )
+    asked = _asked(run, place, query, turn.time)
+    if clears(turn, asked.spoken):
+        turn.emit(asked)
+
+
+def spoken(state: Active, graph: Graph, limits: Limits) -> str:
+    """The question of the first in line as one text, as it is judged. Raises `Problem`."""
+    place = state.line[0]
+    query = asked_of(state, place, graph, limits)
+    assert isinstance(query, Query), "only nodes with a question stand in line"
+    return _asked(state, place, query, 0).spoken
+
+
+def _asked(run: Active, place: Place, query: Query, time: int) -> QuestionAsked:
+    subject = run.terms.subject
+    options = Protected[tuple[Option, ...]](subject=subject, words=query.options) if query.kind == "option" else None
+    return QuestionAsked(
+        node=place[0],
+        path=place[1],
+        attempt=run.nodes[place].attempt,
+        question=run.asked + 1,
+        kind=query.kind,
+        text=Protected[str](subject=subject, words=encodable(query.text)),
+        options=options,
+        need_reply=query.need_reply,
+        deadline=time + query.limit_ms,
+        follow_up=query.follow_up,
+        chat=run.terms.chat,
     )
 
 
@@ -70,6 +86,8 @@ def why_not(state: RunState, wish: AnswerQuestion, time: int) -> Problem | None:
         )
     question = state.question
     if question is not None and question.number == wish.question:
+        if state.audit is not None and state.audit.answer is not None:
+            return Problem(Code.EVENT_BUSY_ERROR, f"an answer to question {wish.question} is being judged; try again")
         expired = time >= question.deadline
         return Problem(Code.EVENT_REGISTRY_NOT_FOUND_ERROR, "the question has expired") if expired else None
     if 0 < wish.question <= state.asked:

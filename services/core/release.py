@@ -6,6 +6,7 @@ has the floor at a time, in the order in which they became eligible. Text of str
 
 from events.envelope import Stage
 from events.node import DeltaRange, OutputClosed, OutputOpened, OutputReleased
+from services.core.audit import say
 from services.core.graph import stage_of
 from services.core.kind import Input, Node, Speech
 from services.core.run_state import Floor, NodeRun, Place
@@ -22,7 +23,7 @@ def speak(turn: Turn) -> None:
             if not turn.run.queue:
                 return
             place = turn.run.queue[0]
-            turn.emit(OutputOpened(node=place[0], path=place[1], attempt=_attempt(turn, place)))
+            say(turn, OutputOpened(node=place[0], path=place[1], attempt=_attempt(turn, place)))
         elif not _go_on(turn, floor):
             return
 
@@ -31,10 +32,10 @@ def shown_at(turn: Turn, place: Place, stage: Stage) -> tuple[str, int] | None:
     """The output node and unit that show the next delta of this node at once; None while it has to wait.
 
     Thinking inside the answer, or an answer inside the thinking, is released by reference: only a release names the stage. So
-    is what comes from outside the rounds of the output node: only a release names both paths.
+    is what comes from outside the rounds of the output node: only a release names both paths. What is judged before waits too.
     """
     floor = turn.run.floor
-    if floor is None or floor.place[1] != place[1]:
+    if floor is None or floor.place[1] != place[1] or turn.run.audit is not None:
         return None
     speech = turn.graph.speeches[floor.place[0]]
     if not speech.streamed or speech.outputs_as_json:
@@ -74,7 +75,7 @@ def _go_on(turn: Turn, floor: Floor) -> bool:
     if unit == len(units) - 1:
         last = units[unit]
         if done:
-            turn.emit(OutputClosed(node=place[0], path=place[1], attempt=_attempt(turn, place), text=turn.words(_constant(last))))
+            say(turn, OutputClosed(node=place[0], path=place[1], attempt=_attempt(turn, place), text=turn.words(_constant(last))))
         return done
     return _release(turn, place, speech, unit, taken)
 
@@ -92,12 +93,12 @@ def _release(turn: Turn, place: Place, speech: Speech, unit: int, taken: int) ->
         if taken >= count:
             return False
         of = DeltaRange(node=node, path=path, stage=said, start=taken, stop=count)
-        turn.emit(OutputReleased(node=place[0], path=place[1], attempt=attempt, unit=unit, stage=stage, of=of))
+        say(turn, OutputReleased(node=place[0], path=place[1], attempt=attempt, unit=unit, stage=stage, of=of))
         return True
     if isinstance(one, Placeholder) and not _available(turn, place, one):
         return False
     text = one.text if isinstance(one, Constant) else _value(turn, place, one)
-    turn.emit(OutputReleased(node=place[0], path=place[1], attempt=attempt, unit=unit, stage=stage, text=turn.words(text)))
+    say(turn, OutputReleased(node=place[0], path=place[1], attempt=attempt, unit=unit, stage=stage, text=turn.words(text)))
     return True
 
 
@@ -106,8 +107,8 @@ def _all_at_once(turn: Turn, floor: Floor) -> bool:
     reasoning, content = whole_text(turn, place)
     attempt = _attempt(turn, place)
     if reasoning and floor.unit == 0:
-        turn.emit(OutputReleased(node=place[0], path=place[1], attempt=attempt, unit=0, stage="reasoning", text=turn.words(reasoning)))
-    turn.emit(OutputClosed(node=place[0], path=place[1], attempt=attempt, text=turn.words(content)))
+        say(turn, OutputReleased(node=place[0], path=place[1], attempt=attempt, unit=0, stage="reasoning", text=turn.words(reasoning)))
+    say(turn, OutputClosed(node=place[0], path=place[1], attempt=attempt, text=turn.words(content)))
     return True
 
 

@@ -6,6 +6,7 @@ own setting (an iteration's `errorStrategy`).
 
 from events.node import OutputClosed, RoundCompleted
 from events.node import Problem as Said
+from services.core.audit import say
 from services.core.run_state import Place
 from services.core.turn import Turn
 
@@ -26,5 +27,5 @@ def give_up(turn: Turn, place: Place, number: int, problem: Said) -> None:
     if run.floor is not None:
         node, path = run.floor.place
         if node in run.rounds[place].body and path[: len(within)] == within:
-            turn.emit(OutputClosed(node=node, path=path, text=turn.words("")))
+            say(turn, OutputClosed(node=node, path=path, text=turn.words("")))
     turn.emit(RoundCompleted(node=place[0], path=place[1], round=number, outputs=turn.values({}), problem=problem))

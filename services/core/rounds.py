@@ -93,6 +93,7 @@ def _is_done(turn: Turn, place: Place, number: int) -> bool:
         return False
     run = turn.run
     speaks = [run.floor.place] if run.floor else []
+    speaks += [mark.place for mark in run.audit.marks] if run.audit else []
     return not any(is_inside(turn, one, place, number) for one in (*speaks, *run.queue))
 
 

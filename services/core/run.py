@@ -16,17 +16,32 @@ from events.node import Problem as Said
 from events.refusal import CommandRefused
 from events.run import RunCancelled, RunStarted, RunTimedOut, Usage
 from events.run import Turn as Earlier
-from services.core import called
+from services.core import audit, called
 from services.core.children import ChildTold, Ending, Relayed, too_deep
 from services.core.codes import Code
-from services.core.effects import Broke, Called, Done, Outcome, Piece, Pinned, Request, Responded, Retrieved, ToolAnswered, ToolSent
+from services.core.effects import (
+    Broke,
+    Called,
+    Done,
+    Judgement,
+    Outcome,
+    Piece,
+    Pinned,
+    Request,
+    Responded,
+    Retrieved,
+    ToolAnswered,
+    ToolSent,
+)
 from services.core.evidence import evidence, tidy
 from services.core.file_variables import links
 from services.core.graph import Graph
+from services.core.held import HeldAnswer
 from services.core.kind import Call, Finished, Query
+from services.core.node_run import AUDIT
 from services.core.node_runs import broke, complete, completed, fail, said, start, start_again
 from services.core.problems import Problem
-from services.core.questions import answer, ends_at, expire, why_not
+from services.core.questions import answer, ends_at, expire, spoken, why_not
 from services.core.run_state import Active, Ended, NodeRun, NotStarted, Place, RunState
 from services.core.scheduling import advance, hear, show, sweep, unfinished
 from services.core.steps import ask, due, quiet_ms, receive, step
@@ -101,9 +116,10 @@ def due_at(state: RunState, graph: Graph, limits: Limits) -> int | None:
     """When time next changes this run, in milliseconds since 1970; None for one that is over."""
     if not isinstance(state, Active):
         return None
+    asked = [audit.due(state.audit.asked, limits)] if state.audit and state.audit.asked else []
     quiet = [due(graph, place, state.nodes[place], limits) + GRACE_MS for place in state.working]
     deadline = [state.question.deadline] if state.question else []
-    return min([ends_at(state, limits.run_ms), *quiet, *deadline, *state.pauses.values(), *called.ends(state, graph).values()])
+    return min([ends_at(state, limits.run_ms), *asked, *quiet, *deadline, *state.pauses.values(), *called.ends(state, graph).values()])
 
 
 def rounds_wanted(graph: Graph, wish: StartRun) -> int:
@@ -114,7 +130,10 @@ def rounds_wanted(graph: Graph, wish: StartRun) -> int:
 
 
 def request(state: Active, place: Place, graph: Graph, limits: Limits) -> Request:
-    """What a working node asks of the world, derived from the record."""
+    """What a working node (or the content audit) asks of the world, derived from the record."""
+    if place == AUDIT:
+        judges = state.audit.asked if state.audit else None
+        return audit.request(state, spoken(state, graph, limits) if judges and judges.of == "question" else "")
     asked = ask(state, place, graph, limits)
     assert not isinstance(asked, Finished | Query | Call), "a node that works asks something of the world"
     return asked
@@ -139,8 +158,16 @@ def _cancel(state: RunState, wish: CancelRun) -> Decision:
 def _start(turn: Turn, wish: StartRun, remembered: tuple[Earlier, ...]) -> None:
     before = Protected[tuple[Earlier, ...]](subject=wish.subject, words=remembered) if remembered else None
     turn.emit(RunStarted.model_validate({**wish.model_dump(), "remembered": before}))
+    if turn.run.audit is not None:
+        audit.begin(turn)
+        return
+    _enter(turn)
+
+
+def _enter(turn: Turn) -> None:
+    """Begin the first node."""
     place: Place = (turn.graph.start, ())
-    given = wish.parameters.words or {}
+    given = turn.run.terms.parameters.words or {}
     node = turn.node(place)
     values: dict[str, JsonValue] = {}
     for one in node.outputs:
@@ -166,7 +193,8 @@ def _start(turn: Turn, wish: StartRun, remembered: tuple[Earlier, ...]) -> None:
 def _react(turn: Turn, input_: AnswerQuestion | Told | ChildTold | Relayed | Due | TakenOver | GoOn) -> None:
     match input_:
         case AnswerQuestion():
-            _moved(turn, answer(turn, input_))
+            if not audit.hold_answer(turn, input_.event_type, input_.content.words or "", input_.by):
+                _moved(turn, answer(turn, input_))
         case Relayed():
             _moved(turn, called.relay(turn, input_))
         case Told():
@@ -183,6 +211,9 @@ def _react(turn: Turn, input_: AnswerQuestion | Told | ChildTold | Relayed | Due
 
 def _told(turn: Turn, told: Told) -> None:
     place, outcome = told.place, told.outcome
+    if place == AUDIT:
+        _judged(turn, told)
+        return
     node = turn.node_run(place)
     if node is None or turn.run.errand(place) != (place, told.attempt, told.step):
         return
@@ -195,8 +226,29 @@ def _told(turn: Turn, told: Told) -> None:
             _pinned(turn, place, node, outcome)
         case Done():
             _done(turn, place, node, outcome)
+        case Judgement():
+            pass  # only the content audit is judged
         case Broke():
             _broke(turn, place, tidy(outcome.problem))
+
+
+def _judged(turn: Turn, told: Told) -> None:
+    match audit.told(turn, told.attempt, told.step, told.outcome):
+        case "input":
+            _enter(turn)
+        case HeldAnswer() as given:
+            run = turn.run
+            wish = AnswerQuestion(
+                run=run.terms.run,
+                app=run.terms.app,
+                question=given.question,
+                event_type=given.event_type,
+                content=turn.words(given.content),
+                by=given.by,
+            )
+            _moved(turn, answer(turn, wish))
+        case _:
+            _moved(turn, ())
 
 
 def _pinned(turn: Turn, place: Place, node: NodeRun, outcome: Pinned) -> None:
@@ -239,13 +291,14 @@ def _moved(turn: Turn, places: Sequence[Place]) -> None:
 
 
 def _taken_over(turn: Turn) -> None:
+    audit.ask_again(turn)
     for place in sorted(turn.run.working):
         start_again(turn, place, reason="taken_over")
     sweep(turn)
 
 
 def _due(turn: Turn) -> None:
-    if expire(turn):
+    if expire(turn) or audit.late(turn):
         _moved(turn, ())
     if turn.over:
         return

@@ -5,6 +5,7 @@ The types are in `services.core.active`, what people see of a run is folded in `
 
 from collections.abc import Collection
 
+from events import audit as a
 from events import node as n
 from events import question as q
 from events import run as r
@@ -13,29 +14,38 @@ from events.envelope import Event
 from services.core.active import OUTPUT_KINDS, Active, Ended, Floor, NotStarted, Question, RunState, keys_of
 from services.core.changing import replace
 from services.core.conversation import evolve_output, evolve_question, exchanges, out_of_line, seen, silenced
+from services.core.held import Audit, evolved
 from services.core.node_run import Errand, NodeRun, Place, Result, Rounds, Step, errand_of
 
 __all__ = [
     "Active", "Ended", "Errand", "Floor", "NodeRun", "NotStarted", "Place", "Question", "Result", "Rounds", "RunState", "Step", "errand_of",
     "evolve", "exchanges", "keys_of",
 ]  # fmt: skip
+_OF_QUESTIONS = q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired | q.AnswerHeld | q.AnswerRefused
 
 
 def evolve(state: RunState, event: Event, time: int) -> RunState:
     """The state after one more event."""
     if isinstance(event, r.RunStarted):
-        return Active(event, time, asks=event.asked if event.chat else "") if isinstance(state, NotStarted) else state
+        return _began(event, time) if isinstance(state, NotStarted) else state
     if not isinstance(state, Active):
         return state
     if isinstance(event, r.RunCompleted):
         return Ended(state.terms.app, state.terms.chat, exchanges(state))
     if isinstance(event, r.RunFailed | r.RunTimedOut | r.RunCancelled):
         return Ended(state.terms.app)
-    if isinstance(event, q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired):
+    if isinstance(event, a.AuditEvent):
+        return replace(state, audit=evolved(state.audit, event, time)) if state.audit else state
+    if isinstance(event, _OF_QUESTIONS):
         return _clocked(evolve_question(state, event, time), time)
     if isinstance(event, n.NodeEvent):
         return _clocked(_evolve_node(state, event, time), time)
     return state
+
+
+def _began(event: r.RunStarted, time: int) -> Active:
+    asks = event.asked if event.chat else ""
+    return Active(event, time, asks=asks, audit=Audit() if event.audit == "own" else None)
 
 
 def _clocked(state: Active, time: int) -> Active:

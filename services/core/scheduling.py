@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from events.delta import NodeDelta
 from events.node import NodeCompleted, NodeSkipped
 from events.run import RunCompleted
+from services.core.audit import listen
 from services.core.effects import Piece
 from services.core.kind import Finished
 from services.core.node_runs import broke, complete, exhaust, fail, said, start
@@ -19,7 +20,7 @@ from services.core.problems import Problem
 from services.core.questions import ask
 from services.core.release import shown_at, speak, whole_text
 from services.core.rounds import at_once, close, go_on, held_back
-from services.core.run_state import NodeRun, Place
+from services.core.run_state import Active, NodeRun, Place
 from services.core.steps import awaits_of, first
 from services.core.turn import Turn
 from services.core.wiring import OUTSIDE, Edge
@@ -101,6 +102,7 @@ def show(turn: Turn) -> bool:
             assert floor is not None, "only who has the floor is rendered"
             fail(turn, floor.place, said(problem))
         else:
+            listen(turn)
             return True
     return False
 
@@ -233,13 +235,19 @@ def _complete_output(turn: Turn, place: Place) -> Iterable[Place]:
 def _finish(turn: Turn) -> None:
     """The run is complete when nothing works, speaks or waits to speak, and nothing that is left can be reached."""
     run = turn.run
-    if turn.full or run.working or run.waiting or run.floor or run.queue or run.line:
+    if turn.full or run.working or run.waiting or run.floor or run.queue or run.line or _is_judged(run):
         return
     terminals = [(node.rank, place) for place, node in run.nodes.items() if node.status == "completed" and _is_terminal(turn, place)]
     ends = [one for one in terminals if turn.node(one[1]).kind.name == "node-end"]
     first = min(ends or terminals, default=None)
     outputs = run.nodes[first[1]].outputs if first else {}
     turn.emit(RunCompleted(outputs=turn.values(outputs), usage=run.usage))
+
+
+def _is_judged(run: Active) -> bool:
+    """Whether something of it has to pass the content audit before it can end."""
+    audit = run.audit
+    return audit is not None and (not audit.entered or audit.asked is not None or bool(audit.marks))
 
 
 def _is_terminal(turn: Turn, place: Place) -> bool:

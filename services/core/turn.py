@@ -24,7 +24,7 @@ MAX_EVENTS = 200
 class Limits:
     """How long a run may be active, a node's effect silent, and a question open, in milliseconds; how many steps a run may take.
 
-    `depth` is how deep flows may call flows; `tokens` counts those of a text.
+    `depth` is how deep flows may call flows; `audit_ms` is how long a verdict may take; `tokens` counts those of a text.
     """
 
     run_ms: int = 1_800_000
@@ -32,6 +32,7 @@ class Limits:
     question_ms: int = 2_592_000_000
     steps: int = 20_000
     depth: int = 8
+    audit_ms: int = 15_000
     tokens: Count = unknown
 
 

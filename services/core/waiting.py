@@ -1,6 +1,6 @@
 """What a run that goes on waits for: each thing by name (architecture, law 5).
 
-In comes a state; out come effects under way, rounds, a person's answer, other runs, pauses before another attempt. Nodes that
+In comes a state; out come effects under way, rounds, a person's answer, other runs, pauses before another attempt, verdicts. Nodes that
 show text wait for those that make it and are not listed.
 """
 
@@ -11,7 +11,7 @@ from typing import Literal
 from services.core.active import Active
 from services.core.node_run import Place
 
-What = Literal["effect", "rounds", "answer", "turn to ask", "run", "pause", "decision"]
+What = Literal["effect", "rounds", "answer", "turn to ask", "run", "pause", "audit", "decision"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Wait:
 
 def waits_of(state: Active) -> list[Wait]:
     """Never empty: a run that waits for nothing has ended."""
-    return [*_effects(state), *_others(state), *_pauses(state)] or [Wait("decision")]
+    return [*_effects(state), *_others(state), *_pauses(state), *_judged(state)] or [Wait("decision")]
 
 
 def _effects(state: Active) -> Iterator[Wait]:
@@ -67,3 +67,9 @@ def _asks(state: Active, place: Place) -> Wait:
 def _pauses(state: Active) -> Iterator[Wait]:
     for place, at in sorted(state.pauses.items()):
         yield Wait("pause", *place, kind=state.nodes[place].kind, until=at)
+
+
+def _judged(state: Active) -> Iterator[Wait]:
+    asked = state.audit.asked if state.audit else None
+    if asked is not None:
+        yield Wait("audit", attempt=asked.attempt, since=asked.since)

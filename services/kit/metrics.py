@@ -62,6 +62,7 @@ class Metrics:
         self._questions()
         self._owner()
         self._effects()
+        self._audits()
         self._projector()
         self._log()
         self.caches = Caches()
@@ -130,6 +131,11 @@ class Metrics:
         self.model_tokens = self._counter("prozess_model_tokens", "Tokens, as the providers counted them: input or output.", "direction")
         self.model_calls = self._counter("prozess_model_calls", "Calls of models ended.", "outcome")
         self.model_first_token_seconds = self._histogram("prozess_model_first_token_seconds", "A model's own first token.", _WAITS)
+
+    def _audits(self) -> None:
+        """Content audit. `of` is input, output, question or answer; `verdict` is pass, refuse or failed."""
+        self.audits = self._counter("prozess_audits", "Verdicts of the content audit, and calls that gave none.", "of", "verdict")
+        self.audit_seconds = self._histogram("prozess_audit_seconds", "From the words to their verdict.", _WAITS)
 
     def _projector(self) -> None:
         """How far the rows are behind the log."""

@@ -189,6 +189,32 @@ class Settings(BaseSettings):
         description="`host/model` patterns to `never`, `prefill`, `prefix` or `vllm`, as JSON: how an attempt continues recorded text.",
     )
 
+    # Content audit
+    audit: Literal["off", "words", "iflytek"] = Field(
+        "off",
+        description="Who judges the words of apps whose audit_policy is 1: `words` (our own, from a file), `iflytek` (its service), or "
+        "`off`: nobody, and what such an app runs ends with 21101.",
+    )
+    audit_file: Place | None = Field(
+        None, description="TOML file of `words`: a table for each category, with words, patterns (RE2), and apps it is for."
+    )
+    audit_limit_s: float = Field(
+        6.0, ge=0.1, le=60, description="How long one call of the audit service may take, in seconds; it is tried twice."
+    )
+    audit_app_id: str = Field("", validation_alias="IFLYTEK_AUDIT_APP_ID", description="App id at iFlytek's audit service.")
+    audit_key_id: str = Field("", validation_alias="IFLYTEK_AUDIT_ACCESS_KEY_ID", description="Access key id there.")
+    audit_key_secret: str = Field(
+        "", validation_alias="IFLYTEK_AUDIT_ACCESS_KEY_SECRET", description="Access key secret there.", repr=False
+    )
+    audit_hosts: Names = Field(
+        ("http://audit-api.xfyun.cn/v1.0",),
+        validation_alias="IFLYTEK_AUDIT_HOST",
+        description="Addresses of that service; a second try goes to the second.",
+    )
+    debug_audit: Literal["app", "on", "off"] = Field(
+        "app", description="Whether debug runs are judged: `app`: as the app's policy says; `on` and `off`: all of them, none of them."
+    )
+
     # Code of flows
     code_sandbox: Literal["monty", "bubblewrap"] = Field(
         "monty",

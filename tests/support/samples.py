@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from events import app, bot, commands, delta, file, flow, node, ownership, question, refusal, run, tool
+from events import app, audit, bot, commands, delta, file, flow, node, ownership, question, refusal, run, tool
 from events.catalogue import BY_TYPE
 from events.envelope import Envelope, Fact, Meta, Protected, Values, Words, encode
 
@@ -60,7 +60,11 @@ _TERMS_FULL: dict[str, Any] = {
     "ext": Protected[dict[str, Any]](subject="person-1", words={"bot_id": "b", "caller": {"n": 1.5, "deep": [None, True]}}),
     "idempotency_key": "key-1",
     "parent": run.ParentRun(run=RUN, node="flow::1", path=(2, 0), attempt=3, depth=1, as_tool=True),
+<<<<<<< HEAD
     "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+=======
+    "audit": "parent",
+>>>>>>> 6387cc1 (Content audit: what a run says is held until it is judged; words from a file and iFlytek's service as providers)
 }
 _KEY = app.Key(key="demo-key", secret_hash="00ff$ff00", secret_ref="secret:" + "0f" * 16, scopes=("run", "read"))
 _APP: dict[str, Any] = {
@@ -196,6 +200,17 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
             "of": node.DeltaRange(node="spark-llm::1", path=(1,), stage="reasoning", start=3, stop=9),
         },
     ),
+    node.OutputHeld: (
+        {"node": "message::1", "what": "opened"},
+        {
+            **_NODE_FULL,
+            "what": "text",
+            "unit": 2,
+            "stage": "reasoning",
+            "text": words("b"),
+            "of": node.DeltaRange(node="spark-llm::1", path=(1,), stage="reasoning", start=3, stop=9),
+        },
+    ),
     node.OutputClosed: ({"node": "message::1", "text": words("")}, {**_NODE_FULL, "text": words()}),
     delta.NodeDelta: (
         {**_NODE, "stage": "content", "text": words("b")},
@@ -224,6 +239,32 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
         {**_NODE_FULL, "event_type": "ignore"},
     ),
     question.QuestionExpired: ({**_NODE, "node": "question-answer::1", "question": 1, "limit_ms": 300_000}, _NODE_FULL),
+    question.AnswerHeld: (
+        {**_NODE, "node": "question-answer::1", "question": 1, "event_type": "resume", "content": words("tea"), "by": APP},
+        {**_NODE_FULL, "event_type": "ignore"},
+    ),
+    question.AnswerRefused: (
+        {**_NODE, "node": "question-answer::1", "question": 1, "code": 21102, "message": "the content audit refused the answer"},
+        _NODE_FULL,
+    ),
+    audit.AuditAsked: (
+        {"number": 1, "of": "input", "length": 5, "digest": DIGEST},
+        {"attempt": 2, "of": "output", "stage": "reasoning", "covers": 3, "piece": 4, "pending": True, "ends_stage": True, "ends": True},
+    ),
+    audit.AuditJudged: (
+        {"number": 1, "of": "input", "provider": "words", "verdict": "pass", "digest": DIGEST},
+        {
+            "attempt": 2,
+            "of": "output",
+            "verdict": "refuse",
+            "action": "discontinue",
+            "categories": ("politics",),
+            "reference": "aud-1",
+            "tries": 2,
+            "duration_ms": 12,
+        },
+    ),
+    audit.AuditFailed: ({"number": 1, "of": "input", "problem": PROBLEM}, {"attempt": 2}),
     flow.FlowDrafted: (_FLOW, _WITH_DOCUMENT),
     flow.FlowRevised: ({}, {**_WITH_DOCUMENT, "name": "New", "description": "d", "status": 1, "app": APP, "released": True}),
     flow.FlowPublished: (

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from services.core.effects import (
     AgentCallRequest,
     AgentToolsRequest,
+    AuditRequest,
     CodeRequest,
     DatabaseRequest,
     DeepKnowledgeRequest,
@@ -28,6 +29,8 @@ from services.core.effects import (
     ToolRequest,
     VariablesRequest,
 )
+from services.kit.audit.port import Judge
+from services.kit.audit.provider import judge_of
 from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.files import Files
@@ -42,6 +45,7 @@ from services.kit.variables import Variables
 from services.processor.effects import (
     agent_call,
     agent_tools,
+    audit,
     code,
     database,
     deep_knowledge,
@@ -74,6 +78,7 @@ class EffectWorld:
     sandbox: Sandbox
     toolbox: Toolbox
     variables: Variables
+    judge: Judge | None
 
 
 class Outside(Protocol):
@@ -112,6 +117,7 @@ EFFECTS: dict[type[Request], Effect] = {
     AgentCallRequest: agent_call.perform,
     ReleaseRequest: release.perform,
     FilesRequest: files.perform,
+    AuditRequest: audit.perform,
     NoopRequest: noop.perform,
 }
 
@@ -119,6 +125,7 @@ EFFECTS: dict[type[Request], Effect] = {
 @asynccontextmanager
 async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
     """The effects' world for the life of a program; its connections are closed at the end. Raises `Refused` for bad settings."""
+    judge = judge_of(world.settings, world.clock)
     models = Models(world.settings, world.clock)
     sandbox = Sandbox(world.settings)
     toolbox = Toolbox(world.settings, world.database, world.secrets)
@@ -136,8 +143,11 @@ async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
             sandbox=sandbox,
             toolbox=toolbox,
             variables=Variables(world.log, world.database),
+            judge=judge,
         )
     finally:
+        if judge is not None:
+            await judge.aclose()
         await sandbox.close()
         await models.aclose()
         await toolbox.aclose()
