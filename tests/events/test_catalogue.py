@@ -15,7 +15,7 @@ from tests.support import samples
 
 FACTS = [pytest.param(fact, id=f"{fact.type}.v{fact.version}") for fact in (*EVENTS, *COMMANDS)]
 NOUNS = {"node.delta"}
-PAST = re.compile(r"[a-z_]+\.([a-z_]+ed|done|begun|given|taken|taken_off|bound|unbound|timed_out|put|sent|read|written)")
+PAST = re.compile(r"[a-z_]+\.([a-z_]+ed|done|begun|given|taken|taken_off|bound|unbound|held|timed_out|put|sent|read|written)")
 IMPERATIVE = re.compile(r"[a-z_]+\.[a-z_]+(?<!ed)")
 
 
