@@ -27,7 +27,7 @@ _NO_REDIS = "there is no Redis"
 TABLE: tuple[Documented, ...] = (
     Documented("000", "workflow execution, 30 s, 10-300 s", "run_limit_s", 30.0, 10, 300),
     Documented("000", "node execution, 10 s, 5-60 s", "node_limit_s", 10.0, 5, 60),
-    Documented("000", "audit, 5 s, 1-10 s", "audit_limit_s", 5.0, 1, 10),
+    Documented("000", "audit, 5 s, 2-15 s", "audit_limit_s", 5.0, 2, 15),
     Documented("000", "heartbeat, 10 s, 5-30 s", "ping_s", 10.0, 5, 30),
     Documented("000", "cache expiry, 300 s, 60-1800 s", instead=_STALE),
     Documented("000", "connection close after 60 s", "idle_close_s", 60.0),

@@ -60,11 +60,8 @@ _TERMS_FULL: dict[str, Any] = {
     "ext": Protected[dict[str, Any]](subject="person-1", words={"bot_id": "b", "caller": {"n": 1.5, "deep": [None, True]}}),
     "idempotency_key": "key-1",
     "parent": run.ParentRun(run=RUN, node="flow::1", path=(2, 0), attempt=3, depth=1, as_tool=True),
-<<<<<<< HEAD
     "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-=======
     "audit": "parent",
->>>>>>> 6387cc1 (Content audit: what a run says is held until it is judged; words from a file and iFlytek's service as providers)
 }
 _KEY = app.Key(key="demo-key", secret_hash="00ff$ff00", secret_ref="secret:" + "0f" * 16, scopes=("run", "read"))
 _APP: dict[str, Any] = {
