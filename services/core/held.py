@@ -15,7 +15,7 @@ from services.core.changing import replace
 from services.core.node_run import Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mark:
     """One thing that an output node did. Of words only those remain that nobody has seen."""
 
@@ -27,7 +27,7 @@ class Mark:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """What the provider is judging now; `since` in milliseconds. The rest as in `audit.asked`."""
 
@@ -45,7 +45,7 @@ class Asked:
     since: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HeldAnswer:
     """An answer that does not count yet."""
 
@@ -55,7 +55,7 @@ class HeldAnswer:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Audit:
     """`entered`: the input has passed. `marks` are what was not shown, oldest first, `passed` how many characters of them may be now.
 
