@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import pydantic
 from pydantic_core import from_json
 
-from events import app, audit, bot, commands, delta, file, flow, node, ownership, question, refusal, run, tool
+from events import app, audit, bot, commands, delta, file, flow, node, ownership, provider, question, refusal, run, tool
 from events.envelope import Command, Damaged, Envelope, Event, Fact, Meta, Record, StoredRecord, meta_at, meta_of
 from events.upcasters import upcast
 
@@ -68,6 +68,8 @@ EVENTS: tuple[type[Event], ...] = (
     bot.BotConfigured,
     bot.BotRemoved,
     file.FileStored,
+    provider.ProviderConfigured,
+    provider.ProviderRemoved,
     tool.ToolStored,
     tool.ToolRemoved,
     refusal.CommandRefused,
@@ -94,6 +96,9 @@ COMMANDS: tuple[type[Command], ...] = (
     commands.CreateBot,
     commands.ReviseBot,
     commands.RemoveBot,
+    commands.CreateProvider,
+    commands.ReviseProvider,
+    commands.RemoveProvider,
     commands.StoreTool,
     commands.RemoveTool,
 )

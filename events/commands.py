@@ -10,6 +10,7 @@ from events.bot import BotTerms
 from events.envelope import Command, Words
 from events.file import FileTerms
 from events.flow import Document
+from events.provider import ProviderTerms
 from events.question import AnswerType
 from events.run import RunTerms
 from events.tool import ToolTerms
@@ -182,6 +183,27 @@ class UseSignature(Command):
     app: str
     signature: str
     until: int
+
+
+class CreateProvider(ProviderTerms, Command):
+    """Make a provider of models known."""
+
+    type: ClassVar[str] = "provider.create"
+
+
+class ReviseProvider(ProviderTerms, Command):
+    """Change what is known of a provider, all of it."""
+
+    type: ClassVar[str] = "provider.revise"
+
+
+class RemoveProvider(Command):
+    """Remove a provider. `app` is whose it is (empty: for all), `by` who asks."""
+
+    type: ClassVar[str] = "provider.remove"
+    provider: str
+    app: str
+    by: str
 
 
 class StoreTool(ToolTerms, Command):

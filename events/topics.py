@@ -49,6 +49,11 @@ def tool_stream(app: str, tool: str) -> str:
     return f"tool-{app}/{tool}"
 
 
+def provider_stream(app: str, provider: str) -> str:
+    """Providers are named by whose they are (empty: everybody's); an id holds no slash."""
+    return f"provider-{app}/{provider}"
+
+
 def refusals_stream(app: str) -> str:
     return f"refusals-{app}"
 

@@ -128,12 +128,24 @@ class BotChat(Chat):
     bot_id: str = Field(min_length=1, max_length=64)
 
 
-class ModelPart(BaseModel):
-    """A model of the OpenAI protocol; `api` is its base URL."""
+def named(domain: str, provider: str) -> None:
+    """A model is named, or a provider that has one. Raises what pydantic tells of a text that is too short."""
+    if not domain and not provider:
+        raise PydanticCustomError("string_too_short", "domain: String should have at least 1 character, where no provider is named")
 
-    domain: str = Field(min_length=1, max_length=1024)
+
+class ModelPart(BaseModel):
+    """A model of the OpenAI protocol; `api` is its base URL, `provider` names one instead."""
+
+    domain: str = Field(max_length=1024)
     api: str = Field(max_length=2048)
     api_key: str = Field("", max_length=4096)
+    provider: str = Field("", max_length=128)
+
+    @model_validator(mode="after")
+    def _some_model(self) -> Self:
+        named(self.domain, self.provider)
+        return self
 
 
 class Instruction(BaseModel):

@@ -21,6 +21,7 @@ from services.api.problems import Problems, Refusal
 from services.api.signing import Signatures
 from services.api.tail import Tails
 from services.kit.models.listing import OwnModels
+from services.kit.models.register import Providers
 from services.kit.rows import Rows
 from services.kit.world import World
 
@@ -39,6 +40,7 @@ class Api:
     identity: Identity
     problems: Problems
     models: OwnModels
+    providers: Providers
     signatures: Signatures
     sockets: set[WebSocket] = field(default_factory=set[WebSocket])
     """Those that are open."""
@@ -64,6 +66,7 @@ class Api:
             identity=Identity(world, limits),
             problems=Problems(world.clock),
             models=OwnModels(world.settings),
+            providers=Providers(world.settings, world.database, world.secrets),
             sockets=sockets,
             signatures=Signatures(world, commander),
         )

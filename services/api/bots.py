@@ -6,11 +6,11 @@ model of a chat. A bot without plugins is a plain chat with the answer's instruc
 
 import json
 from dataclasses import replace
-from typing import Any, cast
+from typing import Annotated, Any, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from services.api.agent_requests import CustomChat, Sampling
+from services.api.agent_requests import CustomChat, ModelPart, Sampling, named
 from services.api.model_chat import Agent, Model
 
 TURNS = 30
@@ -33,14 +33,23 @@ class Parameter(_Open):
 
 
 class BotModel(_Open):
-    """One model: `api` is the base URL of the OpenAI protocol (empty: the process's own), `domain` the model, `sk` its key."""
+    """One model: `api` is the base URL of the OpenAI protocol (empty: the process's own), `domain` the model, `sk` its key.
+
+    `provider` names a provider of models instead of `api`; an empty `domain` is then its first model.
+    """
 
     api: str = Field(max_length=2048)
-    domain: str = Field(min_length=1, max_length=1024)
+    provider: str = Field("", max_length=128)
+    domain: Annotated[str, Field(max_length=1024)]
     sk: str = Field("", max_length=4096)
     parameter: Parameter = Field(default_factory=lambda: Parameter.model_validate({}))
     patch_id: list[str] = Field(default_factory=list[str])
     support_function_call: bool = False
+
+    @model_validator(mode="after")
+    def _some_model(self) -> Self:
+        named(self.domain, self.provider)
+        return self
 
 
 class Models(_Open):
@@ -107,7 +116,8 @@ def model_of_bot(configuration: dict[str, Any], sampling: Sampling) -> Model:
     bot = Configuration.model_validate(configuration)
     models = bot.models
     own = models.plan.parameter.model_dump(exclude_unset=True, include={"max_tokens", "temperature", "top_k"})
-    made = _model(models.plan.domain, models.plan.api, models.plan.sk, _tip(models.instruct, "answer_tip"), {**own, **_wished(sampling)})
+    plan = models.plan
+    made = _model(plan, plan.sk, _tip(models.instruct, "answer_tip"), {**own, **_wished(sampling)})
     plugin = _plugin(bot.tool_ids, bot.mcp_server_ids, bot.mcp_server_urls, bot.flow_ids, _knowledge_of(bot))
     strategy = _CALLS if models.plan.support_function_call else _TEXT
     return replace(made, agent=Agent(plugin, strategy, TURNS, _tip(models.instruct, "think_tip"))) if any(plugin.values()) else made
@@ -115,7 +125,7 @@ def model_of_bot(configuration: dict[str, Any], sampling: Sampling) -> Model:
 
 def model_of_custom(chat: CustomChat, key: str) -> Model:
     """What a chat asks that brings its model along; `key` is the reference of its key."""
-    made = _model(chat.model.domain, chat.model.api, key, chat.instruction.answer, _wished(chat.sampling))
+    made = _model(chat.model, key, chat.instruction.answer, _wished(chat.sampling))
     wanted = chat.plugin
     knowledge: list[JsonValue] = [
         {
@@ -150,11 +160,12 @@ def _wished(sampling: Sampling) -> dict[str, Any]:
     return wished
 
 
-def _model(name: str, url: str, key: str, system: str, options: dict[str, Any]) -> Model:
+def _model(model: BotModel | ModelPart, key: str, system: str, options: dict[str, Any]) -> Model:
     extra: dict[str, JsonValue] = {name: value for name, value in options.items() if name not in {"temperature", "max_tokens"}}
     return Model(
-        name=name,
-        url=url,
+        name=model.domain,
+        url=model.api,
+        provider=model.provider,
         key=key,
         system=system,
         temperature=options.get("temperature"),

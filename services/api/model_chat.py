@@ -30,10 +30,14 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Which model, where (an empty `url` is the process's own endpoint), and how it is asked. `key` is a secret's reference."""
+    """Which model, where (an empty `url` is the process's own endpoint), and how it is asked. `key` is a secret's reference.
+
+    `provider` names where instead; its first model is asked where `name` is empty.
+    """
 
     name: str
     url: str = ""
+    provider: str = ""
     key: str = ""
     system: str = ""
     temperature: float | None = None
@@ -55,6 +59,7 @@ def document(model: Model, *, id_: str = "", name: str = "chat") -> Document:
     id_of_model = _MODEL if model.agent is None else _AGENT
     param: dict[str, JsonValue] = {"model": model.name, "url": model.url, "apiKey": model.key} if model.agent is None else _agent(model)
     wishes: dict[str, JsonValue] = {
+        "provider": None if model.agent else model.provider or None,
         "system": None if model.agent else model.system or None,
         "temperature": model.temperature,
         "maxTokens": model.max_tokens,
@@ -104,7 +109,8 @@ def _agent(model: Model) -> dict[str, JsonValue]:
         "appId": "",
         "apiKey": model.key,
         "apiSecret": "",
-        "modelConfig": {"domain": model.name, "api": model.url, "agentStrategy": agent.strategy},
+        "modelConfig": {"domain": model.name, "api": model.url, "provider": model.provider, "agentStrategy": agent.strategy},
+        "source": "openai",
         "instruction": {"reasoning": agent.reasoning, "answer": model.system, "query": ""},
         "plugin": agent.plugin,
         "maxLoopCount": agent.turns,

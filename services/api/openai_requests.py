@@ -44,7 +44,7 @@ class StreamOptions(BaseModel):
 
 
 class Completion(BaseModel):
-    """The body of a chat completion. `model` is a flow's id, a bot's id, or a model of the process's own endpoint."""
+    """The body of a chat completion. `model` is a flow's id, a bot's id, a model of the process's own endpoint, or `<provider>/<model>`."""
 
     model: str = Field(min_length=1, max_length=1024)
     messages: list[Message] = Field(min_length=1)

@@ -12,7 +12,8 @@ from services.api.surfaces import CURRENT
 _READING = frozenset({"GET", "HEAD"})
 _RULES: tuple[tuple[str, Scope, Scope], ...] = (
     (r"/v1/audit/events", "audit", "audit"),
-    (r"/v1/(apps|providers)(/.*)?", "admin", "admin"),
+    (r"/v1/apps(/.*)?", "admin", "admin"),
+    (r"/v1/providers(/.*)?", "publish", "admin"),
     (CURRENT + r"/(publish|auth|protocol/.*|node/debug(/.*)?|code/run|run)", "publish", "publish"),
     (CURRENT + r"/get_flow_info/.*", "read", "read"),
     (r"/v1/(flows|tools)(/.*)?", "read", "publish"),

@@ -18,7 +18,6 @@ from services.api.wiki_chat import Asked
 from services.api.wiki_requests import Question
 from services.kit.models.accounts import SCHEME, UNSPOKEN, accounts
 from services.kit.retrieval.retrieval import without_credentials
-from services.kit.settings import Settings
 
 _GIT_CALLS = 2
 _READING_S = 60
@@ -41,7 +40,7 @@ class Begun:
 
 async def begin(api: Api, caller: Caller, question: Question, key: str, left: Callable[[], Awaitable[bool]]) -> Begun | None:
     """Start the run and follow it until the model is asked. Raises `BadRequest`, `Unprepared`, and what starting raises."""
-    asked = _asked(api.world.settings, question)
+    asked = await _asked(api, caller, question)
     if not question.messages:
         raise BadRequest("No messages provided")
     if question.messages[-1].role != "user":
@@ -78,8 +77,13 @@ async def _until_asked(follower: Follower, patience: float, left: Callable[[], A
     return held
 
 
-def _asked(settings: Settings, question: Question) -> Asked:
+async def _asked(api: Api, caller: Caller, question: Question) -> Asked:
+    settings = api.world.settings
     name = question.provider or settings.wiki_provider
+    patience_s = _GIT_CALLS * settings.wiki_clone_s + _READING_S
+    found = await api.providers.find(caller.app, name)
+    if found is not None and found.whose != "environment":
+        return Asked(name, question.model or next(iter(found.models), ""), SCHEME + name, found.label, "", patience_s)
     known = accounts(settings).get(name)
     if name in UNSPOKEN:
         raise Unprepared(
@@ -89,5 +93,4 @@ def _asked(settings: Settings, question: Question) -> Asked:
     if known is None:
         raise Unprepared(f"Error preparing retriever: Configuration for provider '{name[:100]}' not found")
     url = "" if name == "openai" else SCHEME + name
-    patience_s = _GIT_CALLS * settings.wiki_clone_s + _READING_S
     return Asked(name, question.model or known.model, url, known.label, known.variables, patience_s)

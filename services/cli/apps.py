@@ -5,12 +5,10 @@ yet, is registered through the log itself (`prozess app create --first`).
 """
 
 import secrets
-from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 from urllib.parse import quote
 
-import httpx
-from cyclopts import App, Group, Parameter
+from cyclopts import App, Parameter
 
 from events.app import ALL_SCOPES, Key, Scope
 from events.commands import RegisterApp
@@ -18,31 +16,21 @@ from events.topics import app_stream
 from projections import apps
 from services.cli.options import Everything, settings
 from services.cli.printing import console, show, table, waiting
+from services.cli.remote import GROUP, Remote, asked
 from services.kit import passwords
 from services.kit.errors import Refused
 from services.kit.exits import guarded
 from services.kit.settings import Settings
 
-_PATIENCE_S = 30.0
 _PLATFORM, _PLATFORMS = 1, 7
 _Name = Annotated[str, Parameter(help="The app's name.")]
 _KeyName = Annotated[str, Parameter(help="The key's name, the part before the colon.")]
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Remote:
-    """Which api is asked, and as whom."""
-
-    url: Annotated[str, Parameter(help="Address of an api.", env_var="PROZESS_URL")] = "http://127.0.0.1:8080"
-    key: Annotated[str, Parameter(help="`key:secret` or a token with the scope admin.", env_var="PROZESS_KEY", show_default=False)] = ""
-
-
 def register(app: App) -> None:
     """Add the commands."""
-    group = Group("Apps and keys", sort_key=5)
-    of_apps = App(name="app", help="Apps: list, show, create, disable, enable.", group=group)
-    of_keys = App(name="key", help="Keys of an app: create, rotate, disable.", group=group)
+    of_apps = App(name="app", help="Apps: list, show, create, disable, enable.", group=GROUP)
+    of_keys = App(name="key", help="Keys of an app: create, rotate, disable.", group=GROUP)
     for command, name in ((listing, "list"), (show_app, "show"), (create, "create"), (disable, "disable"), (enable, "enable")):
         of_apps.command(command, name=name)
     for command, name in ((create_key, "create"), (rotate_key, "rotate"), (disable_key, "disable")):
@@ -124,7 +112,7 @@ def _path(name: str, *more: str) -> str:
 
 
 async def _listing(remote: Remote) -> None:
-    found = (await _asked(remote, "GET", "/v1/apps"))["apps"]
+    found = (await asked(remote, "GET", "/v1/apps"))["apps"]
     lines = table("app", "name", "tenant", "enabled")
     for one in found:
         lines.add_row(one["app"], one["name"], _said(one["is_tenant"]), _said(one["enabled"]))
@@ -132,7 +120,7 @@ async def _listing(remote: Remote) -> None:
 
 
 async def _shown(remote: Remote, name: str) -> None:
-    found = await _asked(remote, "GET", _path(name))
+    found = await asked(remote, "GET", _path(name))
     lines = table("key", "scopes", "enabled")
     for key in found["keys"]:
         lines.add_row(key["key"], ", ".join(key["scopes"]), _said(key["enabled"]))
@@ -141,36 +129,17 @@ async def _shown(remote: Remote, name: str) -> None:
 
 
 async def _told(remote: Remote, method: str, path: str, body: dict[str, Any]) -> None:
-    _print_key(await _asked(remote, method, path, body))
+    _print_key(await asked(remote, method, path, body))
 
 
 async def _done(remote: Remote, method: str, path: str, body: dict[str, Any] | None, said: str) -> None:
-    await _asked(remote, method, path, body)
+    await asked(remote, method, path, body)
     console().print(said)
 
 
 def _print_key(told: dict[str, Any]) -> None:
     console().print(f"{told['key']}:{told['secret']}")
     console(to_stderr=True).print("This is the only time that the secret is shown.")
-
-
-async def _asked(remote: Remote, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    """What the api answers. Raises `Refused` with its words."""
-    if not remote.key:
-        raise Refused("say as whom: --key key:secret, or PROZESS_KEY.")
-    headers = {"Authorization": f"Bearer {remote.key}"}
-    try:
-        async with httpx.AsyncClient(base_url=remote.url, headers=headers, timeout=_PATIENCE_S) as client:
-            answer = await client.request(method, path, json=body)
-    except (httpx.HTTPError, httpx.InvalidURL) as wrong:
-        raise Refused(f"{remote.url} does not answer ({type(wrong).__name__}); is the api running there?") from None
-    try:
-        said: dict[str, Any] = answer.json()
-    except ValueError:
-        said = {}
-    if answer.is_error:
-        raise Refused(f"{said.get('detail', 'the api refused')} (HTTP {answer.status_code})")
-    return said
 
 
 async def _first(where: Settings, name: str, *, tenant: bool) -> None:

@@ -53,6 +53,9 @@ __all__ = [
 class ModelRequest:
     """Ask a model for text. `url` is the OpenAI base URL ("" = the process's own), `key` a secret reference, a value, or "".
 
+    `provider` names one instead: a registered one, or one of the environment. `caller` is the app whose credentials take the
+    place of the node's ("" = nobody's); `secret` is the second half of a key pair.
+
     `recorded` and `recorded_reasoning` are what an earlier attempt of this node already has on the record.
     `quiet_ms` is how long the model may stay silent before the first and between two pieces.
     """
@@ -71,6 +74,9 @@ class ModelRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: str = ""
     """`auto`, `required`, `none`, or the name of the one function that must be called; "" = the provider's own."""
+    provider: str = ""
+    caller: str = ""
+    secret: str = ""
     is_react: bool = False
     """The answer is in the textual form of `services.core.react`."""
 
@@ -184,7 +190,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseRequest:
-    """Do one statement in a database of the app's register. `sql` only in mode 0; its placeholders are bound to `values`."""
+    """Do one statement in a database of the app's register, or of `caller`'s where its credentials take the node's place.
+
+    `sql` only in mode 0; its placeholders are bound to `values`.
+    """
 
     app: str
     database: str
@@ -198,6 +207,7 @@ class DatabaseRequest:
     order: tuple[tuple[str, bool], ...]
     limit: int
     quiet_ms: int
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)

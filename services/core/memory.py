@@ -15,15 +15,16 @@ from pydantic_core import to_json
 from services.core.app import AppState
 from services.core.bot import BotState
 from services.core.flow import Absent, Present
+from services.core.provider import ProviderState
 from services.core.run_state import Active
 from services.core.tool import ToolState
 
 MEANING = 1
 """The version of what the folds mean."""
 
-State = Active | Present | Absent | AppState | BotState | ToolState
+State = Active | Present | Absent | AppState | BotState | ToolState | ProviderState
 _KINDS: dict[str, TypeAdapter[Any]] = {
-    kind.__name__: TypeAdapter(kind) for kind in (Active, Present, Absent, AppState, BotState, ToolState)
+    kind.__name__: TypeAdapter(kind) for kind in (Active, Present, Absent, AppState, BotState, ToolState, ProviderState)
 }
 SHAPE = hashlib.sha256(
     json.dumps([MEANING, {name: kind.json_schema(mode="serialization") for name, kind in _KINDS.items()}], sort_keys=True).encode()

@@ -9,20 +9,22 @@ from typing import Literal, cast
 
 from pydantic import Field, JsonValue
 
-from services.core.codes import Code
 from services.core.effects import ChatMessage, ModelRequest, Tool
 from services.core.history import Budget, ChatHistory
 from services.core.kind import Asking, Inputs, Params
 from services.core.patterns import pattern
-from services.core.problems import Problem
 from services.core.template import parse, render
 from services.core.values import read
 
+OPENAI = "openai"
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
 
 
 class ModelParams(Params):
-    """Parameters as the console writes them. `url` is the OpenAI address of the model, `apiKey` a secret reference."""
+    """Parameters as the console writes them. `url` is the OpenAI address of the model, `apiKey` a secret reference.
+
+    `provider` names a provider instead; a node of the source xinghuo asks the provider of that name, whatever its `url` is.
+    """
 
     model: str
     domain: str
@@ -31,6 +33,7 @@ class ModelParams(Params):
     api_secret: str = Field(alias="apiSecret")
     url: str = ""
     source: Literal["xinghuo", "openai"] = "xinghuo"
+    provider: str = Field(default="", max_length=128)
     temperature: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(default=2048, gt=0, alias="maxTokens")
     extra: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue], alias="extraParams")
@@ -44,10 +47,14 @@ class ModelParams(Params):
         self, asking: Asking, messages: tuple[ChatMessage, ...], tools: tuple[Tool, ...] = (), tool_choice: str = ""
     ) -> ModelRequest:
         """What the model is asked."""
+        is_openai = self.source == OPENAI
         return ModelRequest(
             app=asking.app,
-            url=self.url,
+            url=self.url if is_openai else "",
             key=self.api_key,
+            provider=self.provider or ("" if is_openai else self.source),
+            caller=caller_of(asking, self.source),
+            secret="" if is_openai else self.api_secret,
             model=self.domain or self.model,
             messages=messages,
             temperature=self.temperature,
@@ -60,12 +67,11 @@ class ModelParams(Params):
             tool_choice=tool_choice,
         )
 
-    def check(self, node: str) -> None:
-        """Only what this build can do is accepted, and said so."""
-        if self.source != "openai":
-            raise Problem(
-                Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node}: nodeParam.source must be openai, other providers are not available"
-            )
+
+def caller_of(asking: Asking, source: str) -> str:
+    """The calling app, where its credentials take the place of the node's (6.7): in open runs, for every source but openai."""
+    terms = asking.terms
+    return terms.app if terms is not None and terms.mode == "open" and source != OPENAI else ""
 
 
 def earlier(asking: Asking) -> list[ChatMessage]:

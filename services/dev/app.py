@@ -28,6 +28,7 @@ _EASIER = {
     "cors_origins": ("*",),
     "log_level": "warning",
     "demo": True,
+    "runtime_env": "dev",
     "anonymous_app": demo.APP,
     "wiki_networks": LOOPBACK,
     "egress_networks": LOOPBACK,

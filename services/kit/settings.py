@@ -108,6 +108,13 @@ class Settings(BaseSettings):
         "", description="`documented`: the limits of documents 000 and 001 for every setting that is not given by itself."
     )
 
+    runtime_env: str = Field(
+        "",
+        validation_alias="RUNTIME_ENV",
+        pattern=r"^[a-z_-]{0,32}$",
+        description="`dev` or `test`: open runs keep the credentials of their nodes; else the calling app's take their place.",
+    )
+
     # The api
     host: str = Field("127.0.0.1", description="Address the api listens on. Loopback, until somebody decides otherwise.")
     port: int = Field(8080, ge=0, le=65535, description="Port the api listens on; 0 takes a free one.")

@@ -24,6 +24,8 @@ from services.core.decider import Decider
 from services.core.file import FILE
 from services.core.flow import FLOW, WISHES, FlowState
 from services.core.graph import Graph
+from services.core.provider import PROVIDER, ProviderState
+from services.core.provider import WISHES as PROVIDER_WISHES
 from services.core.run import Decision
 from services.core.run_state import Active, Ended, NotStarted, RunState, evolve
 from services.core.tool import TOOL, ToolState
@@ -35,7 +37,7 @@ from services.processor.runs import Runs
 REMEMBERED_MS = topics.REMEMBERED_MS
 
 
-DECIDERS: dict[str, Decider[Any, Any]] = {"flow": FLOW, "app": APP, "bot": BOT, "tool": TOOL}
+DECIDERS: dict[str, Decider[Any, Any]] = {"flow": FLOW, "app": APP, "bot": BOT, "tool": TOOL, "provider": PROVIDER}
 """Of the categories whose streams have a state here for good."""
 
 
@@ -60,7 +62,7 @@ class Answer:
 
 @dataclass
 class PartitionState:
-    """All streams of one partition. Runs that ended are only remembered by id, flows, apps, bots and tools for good."""
+    """All streams of one partition. Runs that ended are only remembered by id, flows, apps, bots, tools and providers for good."""
 
     runs: Runs = field(default_factory=Runs)
     ended: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
@@ -68,6 +70,7 @@ class PartitionState:
     apps: dict[str, AppState] = field(default_factory=dict[str, AppState])
     bots: dict[str, BotState] = field(default_factory=dict[str, BotState])
     tools: dict[str, ToolState] = field(default_factory=dict[str, ToolState])
+    providers: dict[str, ProviderState] = field(default_factory=dict[str, ProviderState])
     known: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     keys: dict[tuple[str, str], tuple[str, str, int]] = field(default_factory=dict[tuple[str, str], tuple[str, str, int]])
     chats: Chats = field(default_factory=Chats)
@@ -119,6 +122,7 @@ class PartitionState:
             "app": self.apps,
             "bot": self.bots,
             "tool": self.tools,
+            "provider": self.providers,
         }
         return families[category]
 
@@ -170,6 +174,9 @@ class PartitionState:
             case _ if isinstance(wish, TOOL_WISHES):
                 tool = self.tools.get(meta.stream.partition("-")[2], TOOL.initial)
                 return self._answer(meta, TOOL.decide(tool, wish, time))  # pyright: ignore[reportArgumentType]
+            case _ if isinstance(wish, PROVIDER_WISHES):
+                provider = self.providers.get(meta.stream.partition("-")[2], PROVIDER.initial)
+                return self._answer(meta, PROVIDER.decide(provider, wish, time))  # pyright: ignore[reportArgumentType]
             case _ if isinstance(wish, WISHES):
                 state = self.flows.get(meta.stream.partition("-")[2], FLOW.initial)
                 return self._answer(meta, FLOW.decide(state, wish, time))  # pyright: ignore[reportArgumentType]

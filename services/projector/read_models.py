@@ -12,7 +12,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from events.acceptance import Accepted
-from projections import apps, audit_events, bots, chat_messages, flows, node_runs, questions, run_journal, runs, tools, variables
+from projections import apps, audit_events, bots, chat_messages, flows, node_runs, providers, questions, run_journal, runs, tools, variables
 from projections.schema import Plain
 
 Apply = Callable[[sa.Connection, Sequence[Accepted]], None]
@@ -41,6 +41,7 @@ READ_MODELS: tuple[ReadModel, ...] = tuple(
         apps,
         bots,
         tools,
+        providers,
         flows,
         runs,
         run_journal,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from events import app, audit, bot, commands, delta, file, flow, node, ownership, question, refusal, run, tool
+from events import app, audit, bot, commands, delta, file, flow, node, ownership, provider, question, refusal, run, tool
 from events.catalogue import BY_TYPE
 from events.envelope import Envelope, Fact, Meta, Protected, Values, Words, encode
 
@@ -76,6 +76,8 @@ _APP_FULL: dict[str, Any] = {
 _FILE: dict[str, Any] = {"file": RUN, "key": f"{APP}/f.pdf", "app": APP, "name": words("tea.pdf"), "size": 3, "digest": DIGEST}
 _BOT: dict[str, Any] = {"bot": "bot-1", "app": APP, "configuration": {}, "digest": DIGEST}
 _BOT_FULL: dict[str, Any] = {"configuration": {"bot_id": "bot-1", "model_config": {"plan": {"sk": "secret:" + "0f" * 16}}}}
+_PROVIDER: dict[str, Any] = {"provider": "acme", "app": APP, "url": "https://models.example.org/v1"}
+_PROVIDER_FULL: dict[str, Any] = {"name": "Acme", "protocol": "openai", "key": "secret:" + "0f" * 16, "models": ("acme-1", "acme-2")}
 _TOOL: dict[str, Any] = {
     "tool": "weather", "app": APP, "kind": "openapi", "name": "Weather", "tool_version": "V1.0", "definition": DIGEST, "content": {},
 }  # fmt: skip
@@ -290,6 +292,8 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     commands.StoreFile: (_FILE, {}),
     bot.BotConfigured: (_BOT, _BOT_FULL),
     bot.BotRemoved: ({"by": APP}, {}),
+    provider.ProviderConfigured: (_PROVIDER, _PROVIDER_FULL),
+    provider.ProviderRemoved: ({"by": APP}, {}),
     tool.ToolStored: (_TOOL, _TOOL_FULL),
     tool.ToolRemoved: ({"by": APP}, {}),
     refusal.CommandRefused: ({"wished": "run.start", "target": f"run-{RUN}", "code": 20201, "message": "flow: there is none"}, {}),
@@ -310,6 +314,9 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     commands.RegisterApp: (_APP, _APP_FULL),
     commands.CreateBot: (_BOT, _BOT_FULL),
     commands.ReviseBot: (_BOT, _BOT_FULL),
+    commands.CreateProvider: (_PROVIDER, _PROVIDER_FULL),
+    commands.ReviseProvider: (_PROVIDER, _PROVIDER_FULL),
+    commands.RemoveProvider: ({"provider": "acme", "app": APP, "by": APP}, {}),
     commands.StoreTool: (_TOOL, _TOOL_FULL),
     commands.RemoveTool: ({"tool": "weather", "app": APP}, {}),
     commands.RemoveBot: ({"bot": "bot-1", "app": APP}, {}),

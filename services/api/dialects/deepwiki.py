@@ -118,7 +118,10 @@ class Raw:
             return told(self.refused)
         if self._noted.get("provider") in _PLAIN_ERRORS or not isinstance(data, RunFailed):
             return f"\nError: {data.message}"
-        hint = f"Please check that you have set {self._noted.get('variables')} in the environment with a valid value."
+        variables = self._noted.get("variables")
+        hint = f"Please check that you have set {variables} in the environment with a valid value."
+        if not variables:
+            hint = f"Please check the address and the key of the provider {self._noted.get('provider')}."
         return f"\nError with {self._noted.get('label')} API: {data.message}\n\n{hint}"
 
 

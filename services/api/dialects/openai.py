@@ -29,6 +29,7 @@ PING = b": ping\n\n"
 _SPEAKERS = frozenset({"user", "assistant"})
 _FIELD = {"content": "content", "reasoning": "reasoning_content"}
 _NO_MODEL = frozenset({20004, 20005, 20201, 20204, 20207, 40001})
+_UNKNOWN = "the model does not exist, or this app may not use it"
 _OF_REQUEST = frozenset({20363, 20372, 22500})
 _OF_PLUGINS = range(40023, 40029)
 _RATE, _SLOW, _BROKEN = 429, 504, 502
@@ -188,7 +189,8 @@ def problem(wrong: Wrong, _now: int, _id: str) -> tuple[Body, int]:
         status = status if wrong.faults and status != 422 else 400
         param = _param(wrong)
     elif number in _NO_MODEL:
-        return _error("the model does not exist, or this app may not use it", "invalid_request_error", "model", "model_not_found"), 404
+        told = wrong.message.removeprefix("model: ") if wrong.message.startswith("model: ") else _UNKNOWN
+        return _error(told, "invalid_request_error", "model", "model_not_found"), 404
     elif number in _OF_PLUGINS:
         status, param = 400, "model"
     code = (

@@ -5,13 +5,15 @@ session belongs to the app that calls, so that another app's session is an empty
 """
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 from events.topics import EVENTS, slot_of_name
-from projections import chat_messages
+from projections import chat_messages, providers
 from projections.chat_messages import Message
 from services.api.api import Api, StrictRoute, TheApi, TheCaller
 from services.api.assistant_requests import Ask
@@ -28,6 +30,7 @@ from services.core.tokens import estimate
 from services.kit.errors import NotReady
 from services.kit.ids import new_id
 from services.kit.models import offline
+from services.kit.models.accounts import SCHEME
 from services.kit.settings import Settings
 
 router = APIRouter(prefix="/api/v1", route_class=StrictRoute, tags=["assistant"])
@@ -57,9 +60,9 @@ async def chat(body: Ask, api: TheApi, caller: TheCaller, request: Request, key:
 
 
 @router.get("/models")
-async def models(api: TheApi, _caller: TheCaller) -> Response:
+async def models(api: TheApi, caller: TheCaller) -> Response:
     """The models that may be named, by class."""
-    offered = offer(api.world.settings)
+    offered = _with(offer(api.world.settings), await _named(api, caller))
     return Json({"local_models": list(offered.local), "cloud_models": list(offered.cloud)})
 
 
@@ -78,10 +81,14 @@ async def _start(api: Api, caller: Caller, ask: Ask, key: str) -> tuple[str, Fol
     wrong = ask.outside()
     if wrong:
         raise BadRequest(wrong)
-    decided = _route(api.world.settings, ask)
+    named = await _named(api, caller)
+    decided = _route(_with(offer(api.world.settings), named), ask)
     session = ask.session_id or (_session_of(caller.app, key) if key else new_id())
     memory = await remembered(api, caller.app, session) if ask.session_id else Memory()
     url = api.world.settings.local_base_url if decided.model_used == "local_small" else ""
+    if decided.model in named:
+        provider, model = named[decided.model]
+        url, decided = SCHEME + provider, replace(decided, model=model, reasons=(*decided.reasons, f"at the provider {provider}"))
     return await launch(
         api, caller, lambda run: assistant.to_command(ask, run, caller.app, session, decided, url, memory, key), chat=session, key=key
     )
@@ -92,9 +99,21 @@ def _session_of(app: str, key: str) -> str:
     return hashlib.sha256(f"{app}\0{key}".encode()).hexdigest()[:32]
 
 
-def _route(settings: Settings, ask: Ask) -> Route:
+async def _named(api: Api, caller: Caller) -> dict[str, tuple[str, str]]:
+    """The models of the providers that an app can name, as `<provider>/<model>`."""
+    async with api.world.database.connect() as connection:
+        found = {one.provider: one for one in reversed(await providers.of_app(connection, caller.app))}
+    return {f"{one.provider}/{model}": (one.provider, model) for one in found.values() for model in one.models}
+
+
+def _with(offered: Offer, named: Iterable[str]) -> Offer:
+    """The offer, and models of providers after those of the settings: they are asked where they are named, or nothing else is there."""
+    return replace(offered, cloud=tuple(dict.fromkeys((*offered.cloud, *named))))
+
+
+def _route(offered: Offer, ask: Ask) -> Route:
     try:
-        return route(ask.message, ask.model_type or "auto_select", ask.preferred_model or "", offer(settings))
+        return route(ask.message, ask.model_type or "auto_select", ask.preferred_model or "", offered)
     except NoRoute as no:
         if no.wrong:
             raise BadRequest(str(no)) from None

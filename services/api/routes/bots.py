@@ -24,6 +24,7 @@ from services.api.starting import may_edit
 from services.core.definition import digest
 from services.kit.models.endpoint import endpoint_of
 from services.kit.models.port import ModelFailed
+from services.kit.models.register import id_in
 
 router = APIRouter(prefix="/agent/v1", route_class=StrictRoute, tags=["bots"])
 _UNKNOWN, _INVALID, _NO_ENTRY = 40001, 40003, 40040
@@ -67,7 +68,7 @@ async def _terms(api: Api, caller: Caller, body: Configuration) -> BotTerms:
         if await apps.find(connection, body.app_id) is None:
             raise Refusal(_NO_ENTRY, "app_id: there is no such app")
     for name, model in (("plan", body.models.plan), ("summary", body.models.summary)):
-        if model is not None and model.api:
+        if model is not None and model.api and not id_in(model.api):
             try:
                 endpoint_of(model.api)
             except ModelFailed as wrong:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from events.acceptance import Accepted
-from projections import bots, flows
+from projections import bots, flows, providers
 from services.api.agent_requests import Sampling
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
 from services.api.bots import model_of_bot
@@ -26,7 +26,9 @@ from services.api.routes.agent import Key, Numbered
 from services.api.starting import launch
 from services.api.streams import EVENT_ID, answer, from_position, in_openai, whole
 from services.kit.models import offline
+from services.kit.models.accounts import SCHEME
 from services.kit.models.listing import Listed
+from services.kit.models.register import unknown
 
 PATH = "/v1/chat/completions"
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -54,7 +56,7 @@ async def complete(
 
 @router.get("/models", responses={401: _ERRORS[401]})
 async def models(api: TheApi, caller: KnownCaller) -> Response:
-    """What this app may ask: published flows it is bound to, its bots, the models of the process's own endpoint."""
+    """What this app may ask: published flows it is bound to, its bots, its providers' models, those of the process's own endpoint."""
     return Json({"object": "list", "data": [_model(one) for one in await _models(api, caller)]})
 
 
@@ -71,8 +73,12 @@ async def _models(api: Api, caller: Caller) -> list[Listed]:
     async with api.world.database.connect() as connection:
         own = await bots.of_app(connection, caller.app)
         bound = await flows.runnable(connection, caller.app)
+        others = await providers.of_app(connection, caller.app)
     found = [Listed(flow.flow, flow.created // 1000, "flow") for flow in bound]
-    return [*found, *(Listed(bot.bot, bot.updated // 1000, "bot") for bot in own), *await api.models.listed()]
+    found += [Listed(bot.bot, bot.updated // 1000, "bot") for bot in own]
+    named = {one.provider: one for one in reversed(others)}
+    found += [Listed(f"{one.provider}/{model}", one.updated // 1000, "provider") for one in named.values() for model in one.models]
+    return [*found, *await api.models.listed()]
 
 
 def _model(one: Listed) -> dict[str, Any]:
@@ -87,12 +93,23 @@ async def _target(api: Api, caller: Caller, name: str) -> Target:
             if isinstance(release, flows.Release):
                 return Target(flow=Pinned(release.flow, release.version, release.definition, release.owner))
         bot = await bots.find(connection, name, caller.app)
+        listed = await providers.of_app(connection, caller.app)
     if bot is not None:
         return Target(model=model_of_bot(bot.configuration, Sampling.model_validate({})), bot=bot.bot, bot_digest=bot.digest)
+    provider, _, model = name.removeprefix(SCHEME).partition("/")
+    if any(one.provider == provider for one in listed) or (name.startswith(SCHEME) and await _is_there(api, caller, provider)):
+        return Target(model=Model(model, provider=provider))
     is_id = name.isascii() and name.isdigit()
     if name != offline.NAME and (is_id or not api.models.has_endpoint):
         raise Refusal(20201, "there is no such model")
     return Target(model=Model(name))
+
+
+async def _is_there(api: Api, caller: Caller, provider: str) -> bool:
+    """Whether the app can name this provider. Raises `Refusal` where it cannot."""
+    if await api.providers.find(caller.app, provider) is None:
+        raise Refusal(20201, f"model: {unknown(provider)}")
+    return True
 
 
 async def _stream(api: Api, follower: Follower, run: str, body: Completion, *, numbered: bool) -> Response:

@@ -7,7 +7,7 @@ machine where the setting `anonymous_app` names whom they act for.
 
 import asyncio
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +16,7 @@ from pydantic_core import from_json
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from projections import providers
 from services.api.api import Api, StrictRoute, TheApi
 from services.api.dialects import deepwiki
 from services.api.identity import Caller
@@ -80,12 +81,21 @@ async def languages() -> Response:
 async def models(api: TheApi) -> Response:
     """The providers and their default models. Every provider takes other names of models too."""
     settings = api.world.settings
-    listed = [
+    listed: list[dict[str, Any]] = [
         {"id": one.name, "name": one.label, "supportsCustomModel": True, "models": [{"id": one.model, "name": one.model}]}
         for one in accounts(settings).values()
     ]
+    async with api.world.database.connect() as connection:
+        for_all = await providers.of_app(connection, providers.FOR_ALL)
+    known = {one["id"]: one for one in listed} | {one.provider: _listed(one) for one in for_all}
+    listed = [*known.values()]
     listed += [{"id": name, "name": label, "supportsCustomModel": False, "models": []} for name, label in UNSPOKEN.items()]
     return Json({"providers": listed, "defaultProvider": settings.wiki_provider})
+
+
+def _listed(one: providers.Provider) -> dict[str, Any]:
+    models = [{"id": model, "name": model} for model in one.models]
+    return {"id": one.provider, "name": one.name or one.provider, "supportsCustomModel": True, "models": models}
 
 
 @router.websocket("/ws/chat")

@@ -25,7 +25,7 @@ from services.core.effects import (
 )
 from services.core.history import Budget, ChatHistory
 from services.core.kind import Asking, Call, Finished, Inputs, Kind, Node, Params
-from services.core.model_params import earlier, rendered
+from services.core.model_params import caller_of, earlier, rendered
 from services.core.problems import Problem
 from services.core.values import read, text_of
 
@@ -36,10 +36,11 @@ Step = dict[str, JsonValue]
 
 
 class AgentModel(Params):
-    """`api` is the OpenAI address ("" = the process's own); `agentStrategy` 1 is textual, 2 calls functions."""
+    """`api` is the OpenAI address ("" = the process's own), `provider` names one; `agentStrategy` 1 is textual, 2 calls functions."""
 
-    domain: str = Field(min_length=1)
+    domain: str = ""
     api: str = ""
+    provider: str = Field(default="", max_length=128)
     strategy: Literal[1, 2] = Field(default=1, alias="agentStrategy")
 
 
@@ -96,6 +97,7 @@ class AgentParams(Params):
     plugin: Plugin
     turns: int = Field(ge=1, le=1000, alias="maxLoopCount")
     max_tokens: int = Field(default=10_240, gt=0, alias="maxTokens")
+    source: str = ""
     temperature: float | None = Field(default=None, ge=0, le=2)
     extra: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue], alias="extraParams")
     history: ChatHistory = Field(default_factory=ChatHistory, alias="enableChatHistoryV2")
@@ -224,6 +226,9 @@ def _turn(param: AgentParams, asking: Asking, messages: list[ChatMessage], tools
         app=asking.app,
         url=param.model.api,
         key=param.api_key,
+        provider=param.model.provider,
+        caller=caller_of(asking, param.source),
+        secret=param.api_secret if param.source == "xinghuo" else "",
         model=param.model.domain,
         messages=tuple(messages),
         temperature=param.temperature,
@@ -270,7 +275,9 @@ def _child(pinned: Step, call: FunctionCall) -> Call:
 
 
 def check(node: Node) -> None:
-    """Knowledge says where it is."""
+    """A model is named, or a provider that has one; knowledge says where it is."""
+    if not _param(node).model.domain and not _param(node).model.provider:
+        raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: nodeParam.modelConfig.domain: a model is needed, or a provider")
     for one in _param(node).plugin.knowledge:
         if not one.match.repositories:
             raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: nodeParam.plugin.knowledge: {one.name} needs match.repoIds")

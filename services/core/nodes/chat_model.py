@@ -19,12 +19,13 @@ THINKING = "REASONING_CONTENT"
 class ChatModelParams(Params):
     """`url` is the OpenAI address of the model ("" = the process's own), `apiKey` a secret reference.
 
-    `system` goes before the messages as the system's.
+    `provider` names a provider instead. `system` goes before the messages as the system's.
     """
 
-    model: str = Field(min_length=1)
+    model: str = ""
     url: str = ""
     api_key: str = Field(default="", alias="apiKey")
+    provider: str = Field(default="", max_length=128)
     system: str = ""
     temperature: float | None = Field(default=None, ge=0, le=2)
     max_tokens: int | None = Field(default=None, gt=0, alias="maxTokens")
@@ -40,6 +41,7 @@ def ask(node: Node, inputs: Inputs, asking: Asking) -> ModelRequest:
         app=asking.app,
         url=param.url,
         key=param.api_key,
+        provider=param.provider,
         model=param.model,
         messages=(*system, *_messages(inputs.get("messages"))),
         temperature=param.temperature,
@@ -65,7 +67,11 @@ def conclude(node: Node, content: str, reasoning: str) -> Finished:
 
 
 def check(node: Node) -> None:
-    """It needs its one input."""
+    """It needs its one input, and a model where no provider has one."""
+    param = node.param
+    assert isinstance(param, ChatModelParams)
+    if not param.model and not param.provider:
+        raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: nodeParam.model: a chat model needs a model, or a provider")
     if node.input("messages") is None:
         raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: a chat model needs the input messages")
 

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, JsonValue
 from services.core.codes import Code
 from services.core.effects import Condition, DatabaseRequest
 from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.model_params import caller_of
 from services.core.problems import Problem
 from services.core.received import by_name
 
@@ -50,6 +51,7 @@ class DatabaseParams(Params):
     """Parameters as the console writes them."""
 
     app_id: str = Field(min_length=1, max_length=64, alias="appId")
+    source: str = ""
     database: Annotated[str, BeforeValidator(_text)] = Field(min_length=1, max_length=128, alias="dbId")
     uid: str = Field(default="", max_length=64, pattern=r"^[0-9a-zA-Z]*$")
     mode: Literal[0, 1, 2, 3, 4]
@@ -90,6 +92,7 @@ def ask(node: Node, inputs: Inputs, asking: Asking) -> DatabaseRequest:
         order=tuple((one.field, one.order == "desc") for one in param.order),
         limit=param.limit,
         quiet_ms=asking.quiet_ms,
+        caller=caller_of(asking, param.source),
     )
 
 

@@ -150,7 +150,6 @@ def handles(node: Node) -> Collection[str]:
 def check(node: Node) -> None:
     """It needs intents with different ids and names, one default at most, and a model that is available."""
     param = _param(node)
-    param.check(node.id)
     where = f"{node.id}: nodeParam.intentChains"
     if not param.intents:
         raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{where}: a decision needs intents")

@@ -107,8 +107,7 @@ def _mended(value: JsonValue, type_: str) -> JsonValue:
 
 
 def check(node: Node) -> None:
-    """It needs outputs, and a model that is available."""
-    _param(node).check(node.id)
+    """It needs outputs."""
     if not node.outputs:
         raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: outputs: an extractor needs at least one")
 

@@ -13,6 +13,7 @@ from services.core import slots
 from services.core.codes import Code
 from services.core.effects import ModelRequest
 from services.core.kind import Asking, Finished, Inputs, Kind, Node, Params, Query
+from services.core.model_params import OPENAI
 from services.core.problems import Problem
 from services.core.slots import Step
 from services.core.template import parse, render
@@ -50,8 +51,10 @@ class QuestionParams(Params):
     model: str = ""
     domain: str = ""
     api_key: str = Field(default="", alias="apiKey")
+    api_secret: str = Field(default="", alias="apiSecret")
     url: str = ""
-    source: str = "xinghuo"
+    source: Literal["xinghuo", "openai"] = "xinghuo"
+    provider: str = Field(default="", max_length=128)
     temperature: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(default=2048, gt=0, alias="maxTokens")
     extra: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue], alias="extraParams")
@@ -91,8 +94,10 @@ def ask(node: Node, inputs: Inputs, asking: Asking) -> ModelRequest | Query | Fi
         return Finished(_outputs(node, query=_rendered(param.question, inputs), content=content))
     return ModelRequest(
         app=asking.app,
-        url=param.url,
+        url=param.url if param.source == OPENAI else "",
         key=param.api_key,
+        provider=param.provider or ("" if param.source == OPENAI else param.source),
+        secret="" if param.source == OPENAI else param.api_secret,
         model=param.domain or param.model,
         messages=slots.prompt(slots.of(node.outputs), param.instruction, _conversation(node, inputs, replies, read)),
         temperature=param.temperature,
@@ -190,8 +195,8 @@ def check(node: Node) -> None:
     """An option question needs options with different names, one default at most; handling needs a model that is available."""
     param = _param(node)
     if param.kind == "direct":
-        if param.direct.handle and not (param.source == "openai" and (param.domain or param.model)):
-            what = "nodeParam.source must be openai (other providers are not available) and nodeParam.model named"
+        if param.direct.handle and not (param.domain or param.model or param.provider):
+            what = "nodeParam.model must be named, or nodeParam.provider"
             raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: {what}, where directAnswer.handleResponse is true")
         return
     if not param.options:

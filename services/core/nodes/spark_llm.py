@@ -57,7 +57,6 @@ def conclude(node: Node, content: str, reasoning: str) -> Finished:
 def check(node: Node) -> None:
     """Only what this build can do is accepted, and said so."""
     param = _param(node)
-    param.check(node.id)
     if param.match_pattern:
         pattern(param.match_pattern, f"{node.id}: nodeParam.re_match_pattern")
 

@@ -4,6 +4,8 @@ In comes what people write (`https://host/v1/chat/completions`, `http://host:800
 are never put into error texts: some carry a key.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -27,6 +29,16 @@ class Endpoint:
     def name(self) -> str:
         """Host and port, for sentences."""
         return f"{self.host}:{self.port}"
+
+
+def places_of(urls: Iterable[str]) -> frozenset[tuple[str, int]]:
+    """Hosts and ports of these addresses; what is none is left out."""
+    found: set[tuple[str, int]] = set()
+    for url in urls:
+        with suppress(ModelFailed):
+            endpoint = endpoint_of(url)
+            found.add((endpoint.host, endpoint.port))
+    return frozenset(found)
 
 
 def endpoint_of(url: str) -> Endpoint:

@@ -12,6 +12,7 @@ from typing import cast
 import httpx2
 import openai
 
+from services.kit.egress import EgressRefused
 from services.kit.models.endpoint import Endpoint
 from services.kit.models.port import EXTERNAL_MODEL, ModelFailed, Question
 
@@ -38,6 +39,8 @@ def translated(error: Exception, endpoint: Endpoint, question: Question) -> Mode
             return error
         case openai.APIStatusError():
             return _status(error, endpoint, question)
+        case EgressRefused():
+            return ModelFailed(f"the model at {endpoint.name} is not asked: {error}", kind="refused")
         case openai.APIConnectionError() if isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout):
             reason = _clip(str(error.__cause__)) or "no answer to the connection"
             return ModelFailed(f"the model at {endpoint.name} cannot be reached ({reason})", kind="connection", temporary=True)

@@ -15,6 +15,7 @@ import httpx2
 import openai
 from pydantic import JsonValue
 
+from services.kit.egress import EgressRefused
 from services.kit.models.answer import Answer
 from services.kit.models.calls import Calls
 from services.kit.models.chunks import Objected, parts_of
@@ -46,6 +47,8 @@ class OpenAICall:
             "server.address": endpoint.host,
             "server.port": endpoint.port,
         }
+        if question.provider:
+            self.attributes |= {"prozess.provider": question.provider, "prozess.provider.revision": question.revision}
 
     async def stream(self) -> AsyncGenerator[Part, None]:
         """See `Call.stream`."""
@@ -61,7 +64,7 @@ class OpenAICall:
                         yield fresh
         except Objected as objection:
             raise told(objection.body, self._question, self._endpoint) from None
-        except (openai.OpenAIError, httpx2.HTTPError, TimeoutError, ValueError, RecursionError) as error:
+        except (openai.OpenAIError, httpx2.HTTPError, EgressRefused, TimeoutError, ValueError, RecursionError) as error:
             raise translated(error, self._endpoint, self._question) from None
         for part in new.rest():
             yield part

@@ -38,6 +38,8 @@ class ModelFailed(ProzessError):
 class Question:
     """What is asked. `url` as the node has it (may be empty), `key` resolved, `quiet_s` in seconds.
 
+    `is_trusted` says that the operator set the address; `provider` and `revision` go on the record.
+
     `messages` are (role, content), `more` further fields of them by place. `tools` and `tool_choice` are as OpenAI has them.
     `recorded` and `recorded_reasoning` are on the record from an earlier attempt.
     """
@@ -55,6 +57,9 @@ class Question:
     more: Mapping[int, dict[str, JsonValue]] = field(default_factory=dict[int, dict[str, JsonValue]])
     tools: tuple[JsonValue, ...] = ()
     tool_choice: JsonValue = None
+    is_trusted: bool = False
+    provider: str = ""
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)

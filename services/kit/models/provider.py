@@ -1,7 +1,8 @@
 """Which provider answers a question: the offline script, or an endpoint of the OpenAI protocol.
 
 In comes a `Question`; out goes a `Call` that is ready to be sent. The process's own key only ever goes to the process's
-own endpoint. A model named `offline-demo` on a node without a url is the script, whatever else is set up.
+own endpoint. Addresses that the operator did not set go through the guard of `egress`. A model named `offline-demo` on a node
+without a url is the script, whatever else is set up.
 """
 
 from dataclasses import replace
@@ -12,7 +13,7 @@ from services.kit.models import offline
 from services.kit.models.accounts import SCHEME, accounts, obstacle
 from services.kit.models.connections import ANSWER_BYTES, Connections
 from services.kit.models.continues import handed_over, shape_of, table
-from services.kit.models.endpoint import OPENAI, Endpoint, endpoint_of
+from services.kit.models.endpoint import OPENAI, Endpoint, endpoint_of, places_of
 from services.kit.models.openai import OpenAICall
 from services.kit.models.port import Call, ModelFailed, Question
 from services.kit.settings import Settings
@@ -26,8 +27,9 @@ class Models:
         self._key = settings.openai_api_key
         self._own_url = settings.openai_base_url or (OPENAI if settings.openai_api_key else "")
         self._shapes = table(settings.model_continues)
-        self._connections = Connections(limits_of(settings), answer_bytes)
+        self._connections = Connections(limits_of(settings), answer_bytes, settings.egress_networks)
         self._accounts = accounts(settings)
+        self._operators = places_of([self._own_url, settings.local_base_url, *(one.url for one in self._accounts.values())])
 
     def call(self, question: Question) -> Call:
         """The call, not sent yet. Raises `ModelFailed` where the question cannot be asked."""
@@ -37,12 +39,8 @@ class Models:
         endpoint, own = self._endpoint(question)
         shape = handed_over(question, shape_of(self._shapes, endpoint.host, endpoint.port, question.model))
         question = replace(question, key=_sendable(question.key or (self._key if own else "")))
-        return OpenAICall(self._connections.client(endpoint), endpoint, question, shape, own=own)
-
-    def missing(self, account: str, model: str = "") -> str:
-        """Why an account of this program cannot be asked, as a sentence; empty for no reason, or for no account."""
-        known = self._accounts.get(account)
-        return "" if known is None else obstacle(known, model)
+        is_trusted = question.is_trusted or (endpoint.host, endpoint.port) in self._operators
+        return OpenAICall(self._connections.client(endpoint, guarded=not is_trusted), endpoint, question, shape, own=own)
 
     def _of_account(self, question: Question) -> Question:
         """The question with address and key of the account that its url names (`provider:<name>`)."""
@@ -54,7 +52,7 @@ class Models:
         reason = obstacle(account, question.model)
         if reason:
             raise ModelFailed(reason, kind="key")
-        return replace(question, url=account.url, key=question.key or account.key)
+        return replace(question, url=account.url, key=question.key or account.key, is_trusted=True)
 
     def _endpoint(self, question: Question) -> tuple[Endpoint, bool]:
         if not question.url and not self._own_url:

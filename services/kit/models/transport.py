@@ -1,7 +1,8 @@
 """The sockets under a model's client: aiohttp, whose HTTP is read in C, in the shape that `httpx2` (and so `openai`) wants.
 
 In go requests of `httpx2`; out come its responses, whose bodies come as they arrive. Bodies are bounded in bytes. Failures
-are those of `httpx2`, so that nobody above sees which library it was.
+are those of `httpx2`, so that nobody above sees which library it was. Behind a guard only addresses are connected to that it lets
+pass: names are resolved by it, and proxies of the environment, which would resolve them again, are left aside.
 """
 
 import asyncio
@@ -12,8 +13,11 @@ from collections.abc import AsyncIterator, Generator
 
 import aiohttp
 import httpx2
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.helpers import is_ip_address
 from yarl import URL
 
+from services.kit.egress import Egress
 from services.kit.models.port import ModelFailed
 
 CONNECT_S = 10.0
@@ -23,14 +27,17 @@ _PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
 class Transport(httpx2.AsyncBaseTransport):
     """One pool of connections that are kept alive. Silence is the caller's to bound."""
 
-    def __init__(self, answer_bytes: int, limits: httpx2.Limits) -> None:
+    def __init__(self, answer_bytes: int, limits: httpx2.Limits, guard: Egress | None = None) -> None:
         self._answer_bytes = answer_bytes
         self._limits = limits
+        self._guard = guard
         self._certificates = httpx2.create_ssl_context()
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send it; the response as soon as its head is there. Raises what `httpx2` raises."""
+        """Send it; the response as soon as its head is there. Raises what `httpx2` raises, and `EgressRefused`."""
+        if self._guard is not None and is_ip_address(request.url.host):
+            await self._guard.addresses(request.url.host, request.url.port or 0)  # what the connector takes for an address is not resolved
         session, url, body = self._opened(), URL(str(request.url), encoded=True), await request.aread()
         with _translated():
             try:
@@ -48,12 +55,39 @@ class Transport(httpx2.AsyncBaseTransport):
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            most, kept_s = self._limits.max_connections or 0, self._limits.keepalive_expiry
-            connector = aiohttp.TCPConnector(limit=most, keepalive_timeout=kept_s, ssl=self._certificates)
+            most, kept_s, guard = self._limits.max_connections or 0, self._limits.keepalive_expiry, self._guard
+            connector = aiohttp.TCPConnector(
+                limit=most,
+                keepalive_timeout=kept_s,
+                ssl=self._certificates,
+                resolver=None if guard is None else _Resolver(guard),
+                use_dns_cache=guard is None,
+            )
             self._session = aiohttp.ClientSession(
-                connector=connector, timeout=_PATIENCE, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=True
+                connector=connector, timeout=_PATIENCE, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=guard is None
             )
         return self._session
+
+
+class _Resolver(AbstractResolver):
+    """Names to addresses that the guard lets pass."""
+
+    def __init__(self, guard: Egress) -> None:
+        self._guard = guard
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+        """See `AbstractResolver.resolve`."""
+        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(
+                hostname=host, host=address, port=port, family=socket.AF_INET6 if ":" in address else socket.AF_INET, proto=0, flags=flags
+            )
+            for address in await self._guard.addresses(host, port)
+            if family in {socket.AF_UNSPEC, socket.AF_INET6 if ":" in address else socket.AF_INET}
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 class _Body(httpx2.AsyncByteStream):

@@ -37,6 +37,7 @@ from services.kit.files import Files
 from services.kit.log import Log
 from services.kit.metrics import Metrics
 from services.kit.models.provider import Models
+from services.kit.models.register import Providers
 from services.kit.retrieval.retrieval import Retrieval
 from services.kit.sandbox.sandbox import Sandbox
 from services.kit.secrets import Secrets
@@ -74,6 +75,7 @@ class EffectWorld:
     clock: Clock
     metrics: Metrics
     models: Models
+    providers: Providers
     retrieval: Retrieval
     sandbox: Sandbox
     toolbox: Toolbox
@@ -139,6 +141,7 @@ async def effect_world(world: Outside) -> AsyncGenerator[EffectWorld, None]:
             clock=world.clock,
             metrics=world.metrics,
             models=models,
+            providers=Providers(world.settings, world.database, world.secrets),
             retrieval=Retrieval(world.settings),
             sandbox=sandbox,
             toolbox=toolbox,

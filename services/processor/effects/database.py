@@ -15,9 +15,11 @@ from services.core.codes import Code
 from services.core.effects import Broke, DatabaseRequest, Done, Outcome
 from services.kit.databases import DatabaseFailed
 from services.kit.outward import CallFailed
+from services.kit.settings import Settings
 from services.processor.evidence import Evidence
 from services.processor.tools.statements import BadStatement, do
 from services.processor.tools.toolbox import Toolbox
+from services.processor.where import replaced
 
 _MODES = ("sql", "insert", "update", "select", "delete")
 
@@ -25,6 +27,8 @@ _MODES = ("sql", "insert", "update", "select", "delete")
 class World(Protocol):
     """What this effect needs of the world."""
 
+    @property
+    def settings(self) -> Settings: ...
     @property
     def toolbox(self) -> Toolbox: ...
 
@@ -34,11 +38,14 @@ async def perform(request: DatabaseRequest, world: World) -> AsyncGenerator[Outc
     evidence: Evidence | None = None
     register = world.toolbox.register
     try:
-        found = await register.find(request.app, request.database, "database")
+        app = replaced(request.caller, world.settings) or request.app
+        found = await register.find(app, request.database, "database")
         if found is None:
-            yield _broke(Code.PG_SQL_PARAM_ERROR, f"this app has no database {request.database}: store it with PUT /v1/tools/{{id}}")
+            yield _broke(
+                Code.PG_SQL_PARAM_ERROR, f"{_whose(request, app)} has no database {request.database}: store it with PUT /v1/tools/{{id}}"
+            )
             return
-        dsn = await register.secret(request.app, str(found.content["dsn"]), f"the address of the database {request.database}")
+        dsn = await register.secret(app, str(found.content["dsn"]), f"the address of the database {request.database}")
         attributes: dict[str, JsonValue] = {
             "db.system.name": str(found.content.get("dialect") or ""),
             "db.operation.name": _MODES[request.mode],
@@ -59,6 +66,10 @@ async def perform(request: DatabaseRequest, world: World) -> AsyncGenerator[Outc
     listed = cast("JsonValue", rows)
     yield evidence.answered(listed)
     yield Done(outputs={"isSuccess": True, "message": f"{count} rows", "outputList": listed})
+
+
+def _whose(request: DatabaseRequest, app: str) -> str:
+    return "this app" if app == request.app else f"the calling app {app}, whose databases open runs use,"
 
 
 def _told(request: DatabaseRequest) -> JsonValue:

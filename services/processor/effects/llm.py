@@ -19,23 +19,29 @@ from events.node import Problem
 from services.core.codes import Code
 from services.core.effects import Broke, Called, ChatMessage, Done, FunctionCall, ModelRequest, Outcome, Piece, Responded, Tool
 from services.core.react import React
-from services.kit.errors import SecretMissing
 from services.kit.ids import new_id
 from services.kit.logs import logger
 from services.kit.metrics import Metrics
 from services.kit.models.port import Call, ModelFailed, Noted, Question, Token
 from services.kit.models.port import FunctionCall as FunctionCalled
 from services.kit.models.provider import Models
-from services.kit.secrets import Secrets, is_reference
+from services.kit.models.register import Providers
+from services.kit.secrets import Secrets
+from services.kit.settings import Settings
+from services.processor.where import Where, where
 
 
 class World(Protocol):
     """What this effect needs of the world."""
 
     @property
+    def settings(self) -> Settings: ...
+    @property
     def secrets(self) -> Secrets: ...
     @property
     def models(self) -> Models: ...
+    @property
+    def providers(self) -> Providers: ...
     @property
     def metrics(self) -> Metrics: ...
 
@@ -43,7 +49,7 @@ class World(Protocol):
 async def perform(request: ModelRequest, world: World) -> AsyncGenerator[Outcome, None]:
     """Ask, and tell what comes as it comes. Closing the generator (or cancelling what waits for it) ends the call at once."""
     try:
-        call = world.models.call(await _question(request, world.secrets))
+        call = world.models.call(_question(request, await where(request, world)))
     except ModelFailed as failure:
         world.metrics.model_calls.labels("failed").inc()
         yield _broke(failure)
@@ -131,21 +137,18 @@ def _read(reader: React | None, piece: Piece) -> list[Piece]:
     return [Piece(stage, text) for stage, text in reader.feed(piece.text)]
 
 
-async def _question(request: ModelRequest, secrets: Secrets) -> Question:
-    key = request.key
-    if is_reference(key):
-        try:
-            key = await secrets.resolve(request.app, key)
-        except SecretMissing:
-            raise ModelFailed("the key of this model is not known here (any more): save the flow again with its key", kind="key") from None
+def _question(request: ModelRequest, way: Where) -> Question:
     return Question(
-        url=request.url,
-        model=request.model,
+        url=way.url,
+        model=way.model,
+        is_trusted=way.is_trusted,
+        provider=way.provider,
+        revision=way.revision,
         messages=tuple((message.role, message.content) for message in request.messages),
         more={place: more for place, message in enumerate(request.messages) if (more := _more(message))},
         tools=tuple(_tool(tool) for tool in request.tools),
         tool_choice=_choice(request.tool_choice),
-        key=key,
+        key=way.key,
         temperature=request.temperature,
         max_tokens=request.max_tokens,
         extra=request.extra,

@@ -16,7 +16,7 @@ from services.core.codes import Code
 from services.core.effects import Broke, Done, Outcome, RepositoryRequest, Retrieved
 from services.core.values import encodable
 from services.kit.errors import SecretMissing
-from services.kit.models.provider import Models
+from services.kit.models.register import Providers
 from services.kit.retrieval.port import Filters, Found, RetrievalFailed, Search
 from services.kit.retrieval.retrieval import Retrieval
 from services.kit.secrets import Secrets, is_reference
@@ -28,7 +28,7 @@ class World(Protocol):
     @property
     def secrets(self) -> Secrets: ...
     @property
-    def models(self) -> Models: ...
+    def providers(self) -> Providers: ...
     @property
     def retrieval(self) -> Retrieval: ...
 
@@ -37,7 +37,7 @@ async def perform(request: RepositoryRequest, world: World) -> AsyncGenerator[Ou
     """Look it up. Closing the generator ends what is under way."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    missing = world.models.missing(request.provider, request.model)
+    missing = await world.providers.missing(request.app, request.provider, request.model)
     if missing:
         yield _broke(missing, temporary=False)
         return

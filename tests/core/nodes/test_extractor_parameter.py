@@ -98,7 +98,7 @@ def test_presets_take_the_place_of_an_answer_that_cannot_be_read():
     assert answered("no json", extractor(again=retry(1, preset={"mood": "preset"}))).outputs("x") == {"mood": "preset"}
 
 
-@pytest.mark.parametrize("part", [changed(extractor(), outputs={}), changed(extractor(), param={**MODEL, "source": "xinghuo"})])
+@pytest.mark.parametrize("part", [changed(extractor(), outputs={}), changed(extractor(), param={**MODEL, "source": "bing"})])
 def test_it_needs_outputs_and_a_model_that_is_there(part):
     with pytest.raises(Problem, match="extractor-parameter::x"):
         compile_(flow(start(q="string"), part, end(), edges="start > x > end"))

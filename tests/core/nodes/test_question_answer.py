@@ -520,7 +520,7 @@ def test_a_question_of_a_run_that_ends_otherwise_ends_with_it():
         ({"timeout": 60 * 24 * 30 + 1}, "timeout"),
         ({"param": {"question": None}}, "question"),
         ({"param": {"directAnswer": {"handleResponse": False, "maxRetryCounts": 6}}}, "maxRetryCounts"),
-        ({"param": {"directAnswer": {"handleResponse": True, "maxRetryCounts": 2}}}, "source"),
+        ({"param": {"directAnswer": {"handleResponse": True, "maxRetryCounts": 2}}}, "nodeParam.model"),
         ({"param": {"answerType": "option", "optionAnswer": []}}, "optionAnswer"),
         ({"options": [("t", "A", "x"), ("t", "B", "y")]}, "same id"),
         ({"options": [("t", "A", "x"), ("u", "A", "y")]}, "same name"),

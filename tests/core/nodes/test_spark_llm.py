@@ -91,7 +91,7 @@ def test_an_answer_in_json_is_one_unit_and_not_streamed():
 
 
 @pytest.mark.parametrize(
-    "param", [{"source": "xinghuo"}, {"re_match_pattern": "("}, {"temperature": 0}, {"maxTokens": 0}, {"respFormat": 3}, {"model": None}]
+    "param", [{"source": "bing"}, {"re_match_pattern": "("}, {"temperature": 0}, {"maxTokens": 0}, {"respFormat": 3}, {"model": None}]
 )
 def test_wrong_parameters_are_refused_by_name(param):
     with pytest.raises(Problem) as problem:

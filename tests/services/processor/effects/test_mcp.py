@@ -80,7 +80,7 @@ async def test_what_goes_wrong_is_one_sentence(tool_world: EffectWorld, server: 
 
 
 async def test_servers_in_our_network_are_refused_unless_a_setting_names_it(tool_rows: Database, server: McpServer):
-    world = effect_world(effect_settings(), database=tool_rows)
+    world = effect_world(effect_settings(egress_networks=()), database=tool_rows)
     for url in (server.url, server.sse_url):
         broke = (await perform(world, request(server, url=url)))[-1]
         assert "egress_networks" in broke.problem.message
