@@ -28,7 +28,7 @@ from tests.support.routes import Door, kept
 Ids = Mapping[str, str]
 NOBODYS = {
     "flow": "7654321", "version": "v9", "run": "7529724272403132416", "chat": "nobody's", "bot": "nobody's", "tool": "nobodys",
-    "app": "nobody", "key": "nobodys-key", "secret": "secret:" + "0f" * 16,
+    "app": "nobody", "key": "nobodys-key", "secret": "secret:" + "0f" * 16, "provider": "acme-2",
 }  # fmt: skip
 SAID = {"AGENT_USER_INPUT": "x"}
 ACCOUNT = {"model": "m", "domain": "m", "url": "http://127.0.0.1:9/v1", "apiKey": "SECRET"}
@@ -97,6 +97,12 @@ REQUESTS: dict[str, list[dict[str, Any] | Any]] = {
     "GET /v1/runs/{event_id}/text": [{"path": "/v1/runs/{run}/text"}, {"path": "/v1/runs/{run}/text", "params": {"from": "0"}}],
     "POST /v1/runs/{event_id}/answer": [{"path": "/v1/runs/{run}/answer", "json": {"content": "x"}}],
     "POST /v1/runs/{event_id}/cancel": [{"path": "/v1/runs/{run}/cancel"}],
+    "GET /v1/providers": [{"params": {"app": "{app}"}}],
+    "POST /v1/providers": [{"params": {"app": "{app}"}, "json": {"id": "{provider}", "url": "http://127.0.0.1:9/v1"}}],
+    "GET /v1/providers/{provider}": [{}, {"params": {"app": "{app}"}}],
+    "PATCH /v1/providers/{provider}": [{"json": {"name": "mine"}}],
+    "DELETE /v1/providers/{provider}": [{}],
+    "POST /v1/providers/{provider}/test": [{}],
     "GET /v1/tools/{tool}": [{}],
     "PUT /v1/tools/{tool}": [{"json": openapi(auth={}, document=weather("https://api.example.org"))}],
     "DELETE /v1/tools/{tool}": [{}],
@@ -152,15 +158,18 @@ async def theirs(house: House) -> AsyncIterator[Ids]:
     flow_id = await house.deploy(standard(), version="v1")
     await house.good(f"{W}/protocol/compare/save", {"flow_id": flow_id, "version": "compared", "data": standard()})
     assert (await house.http.put("/v1/tools/theirs", json=openapi())).status_code == 200
+    provider = {"id": "acme-1", "url": "http://127.0.0.1:9/v1", "key": "sk-theirs"}
+    assert (await house.http.post("/v1/providers", json=provider)).status_code == 201
     secret, bot_id = await house.world.secrets.put("demo", "sk-theirs"), await made(house)
     yield {
         "flow": flow_id, "version": "v1", "run": run, "chat": "their chat", "bot": bot_id, "tool": "theirs",
-        "app": "demo", "key": "demo-key", "secret": secret,
+        "app": "demo", "key": "demo-key", "secret": secret, "provider": "acme-1",
     }  # fmt: skip
     assert (await house.http.get(f"/v1/runs/{run}")).json()["status"] == "waiting"
     of_flow = (await house.http.get(f"/v1/flows/{flow_id}")).json()
     assert (of_flow["name"], of_flow["is_callable"], list(of_flow["compared"])) == ("a flow", True, ["compared"])
     assert (await house.http.get("/v1/tools/theirs")).status_code == 200
+    assert (await house.http.get("/v1/providers/acme-1")).json()["name"] == "acme-1"
     assert (await house.http.get("/v1/apps/demo")).json()["enabled"]
     assert (await house.http.get(CONFIG, params={"app_id": "demo", "bot_id": bot_id})).json()["code"] == 0
 

@@ -11,7 +11,7 @@ from tests.support.flows import at, end, flow, llm, start
 from tests.support.model_server import ModelServer, model
 
 PROVIDERS = "/v1/providers"
-FIRST, SECOND = "sk-sesame-first-0001", "sk-sesame-second-002"
+FIRST, SECOND, HIDDEN = "sk-sesame-first-0001", "sk-sesame-second-002", "sk-sesame-hidden-03"
 OTHER = bearer("other")
 
 
@@ -41,7 +41,7 @@ async def answered(house: House, flow_: str, **more: Any) -> tuple[int, str, str
 
 
 async def test_a_provider_lives_from_its_creation_to_its_end_and_its_key_is_never_told(house: House, model_server: ModelServer):
-    made = await stored(house, model_server, "life", name="Life", models=["a", "b"])
+    made = await stored(house, model_server, "life", HIDDEN, name="Life", models=["a", "b"])
     assert (made["key"], made["scope"], made["models"], made["name"]) == ("********", "app", ["a", "b"], "Life")
     changed = await house.http.patch(f"{PROVIDERS}/life", json={"key": made["key"], "models": ["c"]})
     assert (changed.json()["models"], changed.json()["key"], changed.json()["url"]) == (["c"], "********", model_server.base)
@@ -50,7 +50,7 @@ async def test_a_provider_lives_from_its_creation_to_its_end_and_its_key_is_neve
     trail = await house.http.get("/v1/audit/events", params={"type": "provider.configured"})
     assert [one["id"] for one in listed.json()["providers"] if one["scope"] == "app"].count("life") == 1
     assert trail.json()["events"]
-    assert all(FIRST not in one.text for one in (changed, read, listed, trail))
+    assert all(HIDDEN not in one.text for one in (changed, read, listed, trail))
     assert (await house.http.post(PROVIDERS, json={"id": "life", "url": model_server.base})).status_code == 409
     assert (await house.http.delete(f"{PROVIDERS}/life")).status_code == 204
     assert (await house.http.get(f"{PROVIDERS}/life")).status_code == 404
