@@ -65,6 +65,8 @@ WANTED = {
     "publish": """
         DELETE /agent/v1/bot-config
         DELETE /v1/tools/{tool}
+        GET /v1/providers
+        GET /v1/providers/{provider}
         DELETE /workflow/v1/auth
         DELETE /workflow/v1/protocol/compare/delete
         POST /agent/v1/bot-config
@@ -85,9 +87,13 @@ WANTED = {
     """,
     "admin": """
         DELETE /v1/apps/{app}/keys/{key}
+        DELETE /v1/providers/{provider}
         GET /v1/apps
         GET /v1/apps/{app}
         PATCH /v1/apps/{app}
+        PATCH /v1/providers/{provider}
+        POST /v1/providers
+        POST /v1/providers/{provider}/test
         POST /v1/apps
         POST /v1/apps/{app}/keys
         POST /v1/apps/{app}/keys/{key}/rotate
