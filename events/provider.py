@@ -16,7 +16,7 @@ class ProviderTerms(Fact):
     provider: str
     app: str
     name: str = ""
-    protocol: Protocol = "openai"
+    protocol: Protocol
     url: str
     key: str = ""
     models: tuple[str, ...] = ()

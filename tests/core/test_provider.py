@@ -6,7 +6,14 @@ from events.refusal import CommandRefused
 from services.core.provider import PROVIDER
 from tests.support.spec import given
 
-TERMS = {"provider": "acme", "app": "demo", "url": "https://m.example/v1", "key": "secret:" + "0f" * 16, "models": ("a",)}
+TERMS = {
+    "provider": "acme",
+    "app": "demo",
+    "protocol": "openai",
+    "url": "https://m.example/v1",
+    "key": "secret:" + "0f" * 16,
+    "models": ("a",),
+}
 THERE = ProviderConfigured.model_validate(TERMS)
 REMOVE = RemoveProvider(provider="acme", app="demo", by="boss")
 

@@ -10,7 +10,7 @@ from tests.support.rows import project
 
 
 def acme(app: str, url: str = "https://m.example/v1", provider: str = "acme", **more: object) -> ProviderConfigured:
-    return ProviderConfigured.model_validate({"provider": provider, "app": app, "url": url, **more})
+    return ProviderConfigured.model_validate({"provider": provider, "app": app, "protocol": "openai", "url": url, **more})
 
 
 async def told(database: Database, *events: tuple[str, ProviderConfigured | ProviderRemoved]) -> None:

@@ -76,8 +76,8 @@ _APP_FULL: dict[str, Any] = {
 _FILE: dict[str, Any] = {"file": RUN, "key": f"{APP}/f.pdf", "app": APP, "name": words("tea.pdf"), "size": 3, "digest": DIGEST}
 _BOT: dict[str, Any] = {"bot": "bot-1", "app": APP, "configuration": {}, "digest": DIGEST}
 _BOT_FULL: dict[str, Any] = {"configuration": {"bot_id": "bot-1", "model_config": {"plan": {"sk": "secret:" + "0f" * 16}}}}
-_PROVIDER: dict[str, Any] = {"provider": "acme", "app": APP, "url": "https://models.example.org/v1"}
-_PROVIDER_FULL: dict[str, Any] = {"name": "Acme", "protocol": "openai", "key": "secret:" + "0f" * 16, "models": ("acme-1", "acme-2")}
+_PROVIDER: dict[str, Any] = {"provider": "acme", "app": APP, "protocol": "openai", "url": "https://models.example.org/v1"}
+_PROVIDER_FULL: dict[str, Any] = {"name": "Acme", "key": "secret:" + "0f" * 16, "models": ("acme-1", "acme-2")}
 _TOOL: dict[str, Any] = {
     "tool": "weather", "app": APP, "kind": "openapi", "name": "Weather", "tool_version": "V1.0", "definition": DIGEST, "content": {},
 }  # fmt: skip
