@@ -1,12 +1,15 @@
 """The processor: decides and does, one owner for each partition it is given.
 
-On Apache Kafka the group and the stream of commands are Faust's (this is the only file that knows Faust), on the embedded
-log a plain loop's; the owner is the same. In come assignments and commands; what comes next is the log's word alone: Faust
-begins where an owner says, its acknowledgements leave a hint, and its own producer, tables and web are left out on purpose.
+On Apache Kafka the group is Faust's (this is the only file that knows Faust), on the embedded log our own; commands come by a
+tail of the log on both, and the owner is the same. In come assignments; what comes next is the log's word alone. Faust's stream
+is left to rest: a command through its threads is later by a millisecond or two (decision 0035). Its own producer, tables and web
+are left out on purpose.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import faust
@@ -14,18 +17,19 @@ import structlog
 from faust.types import TP
 
 from events import topics
-from events.envelope import Record, StoredRecord
 from services.kit.errors import NotMember, ProzessError, Unreachable
 from services.kit.kafka_broker import cluster_of, patiently
-from services.kit.kafka_group import confirm_in
-from services.kit.log import MAX_BATCH_BYTES, Assigned, Revoked
+from services.kit.kafka_group import commit_in, confirm_in
+from services.kit.log import Assigned, Revoked
 from services.kit.world import World
 from services.processor import loop
-from services.processor.handed import HandedCommands
+from services.processor.commands import TailedCommands
 
 _CALL_S = 15.0
 _START_S = 30.0
 _STOP_S = 10.0
+_MARK_S = 2.0
+_LEAST_FETCH = 64 * 1024
 _log = structlog.get_logger(__name__)
 
 
@@ -56,20 +60,21 @@ class FaustMember:
         self._topic = self._cluster.name(topics.COMMANDS)
         self._app: Any = None
         self._held: frozenset[int] | None = None
-        self._handed: dict[int, HandedCommands] = {}
+        self._marks: dict[int, int] = {}
         self._changes = asyncio.Queue[Assigned | Revoked | FaustEnded]()
-        self._watching: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Start the app; the first assignment comes through `changes`. Raises `Unreachable`."""
         await self._start()
-        self._watching = asyncio.create_task(self._watch(), name="faust")
+        self._tasks = [asyncio.create_task(self._watch(), name="faust"), asyncio.create_task(self._mark(), name="marks")]
 
     async def leave(self) -> None:
         """Hand over at once."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self._stop()
 
     async def changes(self) -> AsyncIterator[Assigned | Revoked]:
@@ -87,15 +92,9 @@ class FaustMember:
         await self._call(thread.call_thread(confirm_in, thread._ensure_consumer(), self._group, self._topic, partition))  # noqa: SLF001
         self._check(partition)
 
-    def commands(self, partition: int) -> HandedCommands:
-        """The partition's part of the stream."""
-
-        async def begin(offset: int) -> None:
-            await self._begin(partition, offset)
-
-        handed = HandedCommands(self._world.log, partition, begin)
-        self._handed[partition] = handed
-        return handed
+    def commands(self, partition: int) -> TailedCommands:
+        """The partition's commands, as the log has them."""
+        return TailedCommands(self._world.log, partition, partial(self._marks.__setitem__, partition))
 
     async def _start(self) -> None:
         app: Any = _app_of(self._world, self._group)
@@ -133,20 +132,32 @@ class FaustMember:
                 await patiently(None, self._start)
                 _log.warning("faust.replaced")
 
+    async def _mark(self) -> None:
+        """Leave in the group how far the commands are done: a hint for those who look at it."""
+        left: dict[int, int] = {}
+        while True:
+            await asyncio.sleep(_MARK_S)
+            for partition, offset in list(self._marks.items()):
+                if left.get(partition) == offset:
+                    continue
+                try:
+                    self._check(partition)
+                    thread = self._app.consumer._thread  # noqa: SLF001 (as in `confirm`)
+                    marking = commit_in, thread._ensure_consumer(), self._group, self._topic, partition, offset  # noqa: SLF001
+                    await self._call(thread.call_thread(*marking))
+                    left[partition] = offset
+                except Exception as wrong:  # noqa: BLE001 (a hint; whatever ends Faust is told by `_watch`)
+                    _log.debug("mark.not_left", partition=partition, reason=str(wrong))
+
     async def _take(self, stream: Any) -> None:
+        """Whatever Faust brings is in the log: let its partition rest. A rebalance wakes it again."""
         async for event in stream.noack().events():
-            message = event.message
-            handed = self._handed.get(message.partition)
-            if handed is not None and stream.app is self._app and message.generation_id == stream.app.consumer_generation_id:
-                handed.offer(_stored(message), event.ack)
+            stream.app.consumer.pause_partitions({TP(event.message.topic, event.message.partition)})
 
     async def _on_assigned(self, app: Any, assigned: Any, **__: Any) -> None:
         if app is not self._app:
             return
         self._held = frozenset(place.partition for place in assigned if place.topic == self._topic)
-        self._handed = {partition: handed for partition, handed in self._handed.items() if partition in self._held}
-        for handed in self._handed.values():
-            handed.begin_again()
         self._changes.put_nowait(Assigned(self._held))
 
     async def _on_revoked(self, app: Any, __: Any, **___: Any) -> None:
@@ -155,14 +166,8 @@ class FaustMember:
 
     def _lose(self) -> None:
         held, self._held = self._held, None
-        for handed in self._handed.values():
-            handed.rest()
         if held is not None:
             self._changes.put_nowait(Revoked(held))
-
-    async def _begin(self, partition: int, offset: int) -> None:
-        self._check(partition)
-        await self._call(self._app.consumer.seek_wait({TP(self._topic, partition): offset}))
 
     async def _call(self, work: Any) -> Any:
         try:
@@ -212,15 +217,15 @@ def _app_of(world: World, group: str) -> Any:
         broker_commit_interval=2.0,
         broker_commit_every=1_000_000,
         broker_heartbeat_interval=1.0,
-        broker_max_poll_records=500,
+        broker_max_poll_records=1,
         broker_rebalance_timeout=6.0,
         broker_request_timeout=20.0,
         broker_session_timeout=6.0,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=MAX_BATCH_BYTES,
+        consumer_max_fetch_size=_LEAST_FETCH,
         datadir=str(settings.data / "faust"),
         store="memory://",
-        stream_buffer_maxsize=4096,
+        stream_processing_timeout=math.inf,
         stream_recovery_delay=0,
         stream_wait_empty=False,
         topic_allow_declare=False,
@@ -228,8 +233,3 @@ def _app_of(world: World, group: str) -> Any:
         topic_partitions=settings.partitions,
         web_enabled=False,
     )
-
-
-def _stored(message: Any) -> StoredRecord:
-    headers = tuple((name, value or b"") for name, value in message.headers or ())
-    return StoredRecord(message.offset, Record(message.key or b"", message.value or b"", headers, round(message.timestamp * 1000)))

@@ -1,9 +1,11 @@
-"""Where an owner's commands come from: a tail of one's own, or a host that hands them over and wants to hear back.
+"""Where an owner's commands come from: a tail of the log, whoever keeps the group.
 
-In comes the place to begin at; out go commands in log order. Nothing is decided or decoded here.
+In comes the place to begin at; out go commands in log order, with whom to tell when their events are in the log. Nothing is
+decided or decoded here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from events import topics
@@ -13,7 +15,7 @@ from services.processor.pipeline import Acknowledged
 
 
 class Commands(Protocol):
-    """Where an owner's commands come from: a tail, or Faust."""
+    """Where an owner's commands come from."""
 
     async def seek(self, offset: int) -> None:
         """The next command wanted is the one at `offset`."""
@@ -29,11 +31,12 @@ class Commands(Protocol):
 
 
 class TailedCommands:
-    """Commands by a tail of one's own: what the embedded log needs. Nothing is acknowledged, the log is the offset."""
+    """Commands by a tail. The log is the offset; `done` is told up to where commands are done, where somebody wants to know."""
 
-    def __init__(self, log: Log, partition: int) -> None:
+    def __init__(self, log: Log, partition: int, done: Callable[[int], None] | None = None) -> None:
         self._log = log
         self._partition = partition
+        self._done = done
         self._tail: Tail | None = None
 
     async def seek(self, offset: int) -> None:
@@ -44,7 +47,8 @@ class TailedCommands:
     async def next(self) -> Sequence[tuple[StoredRecord, Acknowledged | None]]:
         """See `Commands.next`."""
         assert self._tail is not None, "seek comes first"
-        return [(stored, None) for stored in await self._tail.next()]
+        done = self._done
+        return [(stored, partial(done, stored.offset + 1) if done else None) for stored in await self._tail.next()]
 
     async def close(self) -> None:
         """Stop reading."""

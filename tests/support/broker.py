@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from infra.kafka import broker as local
 from infra.kafka.broker import CannotStart
+from services.kit.settings import Settings
 
 ADDRESS = "PROZESS_TEST_KAFKA"
 REQUIRED = "PROZESS_REQUIRE_REAL"
@@ -130,3 +131,15 @@ def _container() -> Iterator[str]:
         yield container.get_bootstrap_server()
     finally:
         container.stop()
+
+
+async def mark_of(settings: Settings, group: str, topic: str, partition: int) -> int | None:
+    """How far a group says that it is."""
+    client: Any = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await client.start()
+    try:
+        marks = await client.list_consumer_group_offsets(settings.topic_prefix + group)
+    finally:
+        await client.close()
+    found = marks.get(TopicPartition(settings.topic_prefix + topic, partition))
+    return None if found is None else found.offset

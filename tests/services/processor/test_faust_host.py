@@ -20,7 +20,7 @@ from services.kit.kafka import KafkaLog
 from services.kit.world import World
 from services.processor import app
 from services.processor.app import FaustEnded, FaustMember
-from tests.support.broker import delete_topics
+from tests.support.broker import delete_topics, mark_of
 from tests.support.documents import model_flow, plain_flow
 from tests.support.processors import Gate, Script, append_events, define, post, start, start_run, wish
 from tests.support.record import accepted, check_positions, ended, happened, shown_text, types, until
@@ -120,6 +120,19 @@ async def test_a_second_processor_takes_its_share_and_gives_it_back(kafka_world:
     assert types(history).count("run.completed") == 3
     assert "command.repeated" not in types(history)
     check_positions(history)
+
+
+async def test_the_group_shows_how_far_the_commands_are_done(kafka_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_MARK_S", 0.05)
+    definition = await define(kafka_world, plain_flow())
+    async with processor(kafka_world):
+        run = await start(kafka_world, definition)
+        await until(kafka_world, "end of the run", ended(run), seconds=40)
+        partition = topics.partition_of(topics.slot_of_id(run), 2)
+        _, end = await kafka_world.log.bounds(topics.COMMANDS, partition)
+        async with asyncio.timeout(20):
+            while await mark_of(kafka_world.settings, "prozess-processor", topics.COMMANDS, partition) != end:  # noqa: ASYNC110 (no bell rings)
+                await asyncio.sleep(0.05)
 
 
 async def test_an_owner_that_was_overtaken_begins_again_where_the_log_says(kafka_world: World) -> None:
