@@ -25,7 +25,10 @@ class Key(Value):
 
 
 class AppTerms(Fact):
-    """What is known of an app. `platform_rights` is the bit sum of the platforms (1, 2, 4) it may publish on."""
+    """What is known of an app. `platform_rights` is the bit sum of the platforms (1, 2, 4) it may publish on.
+
+    `origin` names the service that told of it; empty: it was registered here.
+    """
 
     app: str
     name: str
@@ -34,6 +37,7 @@ class AppTerms(Fact):
     platform_rights: int
     audit_policy: int
     keys: tuple[Key, ...]
+    origin: str = ""
 
 
 class AppRegistered(AppTerms, Event):

@@ -27,6 +27,7 @@ apps = sa.Table(
     sa.Column("partition", sa.Integer, nullable=False),
     sa.Column("offset", Whole, nullable=False),
     sa.Column("position", Whole, nullable=False),
+    sa.Column("origin", Text, nullable=False, server_default=""),
 )
 app_keys = sa.Table(
     "app_keys",
@@ -57,6 +58,7 @@ class App:
     partition: int
     offset: int
     position: int
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

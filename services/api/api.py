@@ -16,6 +16,7 @@ from services.api.commander import Commander
 from services.api.follow import Followers
 from services.api.history import History
 from services.api.identity import Caller, Identity
+from services.api.known_apps import KnownApps
 from services.api.limits import Limits
 from services.api.problems import Problems, Refusal
 from services.api.signing import Signatures
@@ -37,6 +38,7 @@ class Api:
     followers: Followers
     commander: Commander
     limits: Limits
+    known_apps: KnownApps
     identity: Identity
     problems: Problems
     models: OwnModels
@@ -54,6 +56,7 @@ class Api:
         sockets = set[WebSocket]()
         world.metrics.limit_most.labels("instance_sockets").set(world.settings.sockets)
         world.metrics.limit_used.labels("instance_sockets").set_function(lambda: len(sockets))
+        known_apps = KnownApps(world, commander)
         limits = Limits(world.settings, world.metrics, world.clock, tails.works)
         return cls(
             world=world,
@@ -63,7 +66,8 @@ class Api:
             followers=Followers(world, history, tails),
             commander=commander,
             limits=limits,
-            identity=Identity(world, limits),
+            known_apps=known_apps,
+            identity=Identity(world, limits, known_apps),
             problems=Problems(world.clock),
             models=OwnModels(world.settings),
             providers=Providers(world.settings, world.database, world.secrets),
@@ -81,6 +85,7 @@ class Api:
     async def close(self) -> None:
         """End all streams and stop reading."""
         await self.tails.close()
+        await self.known_apps.aclose()
 
 
 def _api(request: Request) -> Api:

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from events.app import ALL_SCOPES
 from projections import apps
+from services.api.known_apps import KnownApps
 from services.api.limits import Limits
 from services.api.problems import Refusal, path_of
 from services.api.scopes import scope_of
@@ -47,9 +48,10 @@ TICKET = "prozess.ticket"
 class Identity:
     """Checks callers. Verified pairs are remembered by a digest, so that the slow hash runs once a pair, not once a request."""
 
-    def __init__(self, world: World, limits: Limits) -> None:
+    def __init__(self, world: World, limits: Limits, known_apps: KnownApps) -> None:
         self._world = world
         self._limits = limits
+        self._apps = known_apps
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in world.settings.trusted_proxies]
         self._verified: OrderedDict[bytes, None] = OrderedDict()
         self._tally = world.metrics.caches.watch("keys", Tally(lambda: len(self._verified)))
@@ -77,14 +79,14 @@ class Identity:
             needed = scope_of(request.scope.get("method", ""), request.scope["route"].path)
             if needed not in holder.scopes:
                 raise Refusal(20003, f"Authorization: the key is not for `{needed}`, only for {', '.join(sorted(holder.scopes))}", 403)
+            await self._apps.checked(holder.app.app, holder.app)
             return Caller(holder.app.app, holder.app, holder.scopes)
         native = surface_of(path) in SPEAK_HTTP
         if not named:
             if native:
                 raise Refusal(20000, "Authorization: Bearer key:secret is needed", 401, {"WWW-Authenticate": "Bearer"})
             raise Refusal(460, _MISSING)
-        async with self._world.database.connect() as connection:
-            known = await apps.find(connection, named)
+        known = await self._apps.find(named)
         if native and known is None:
             raise Refusal(20000, f"{HEADER}: there is no such app", 401)
         if known is not None and not known.enabled:

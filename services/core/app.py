@@ -23,20 +23,22 @@ Wish = RegisterApp | SwitchApp | CreateKey | RotateKey | DisableKey | UseSignatu
 class AppState:
     """What matters for decisions about an app.
 
-    `keys` says of each key whether it still opens something, `signatures` of each that was used until when it would fit.
+    `keys` says of each key whether it still opens something, `signatures` of each that was used until when it would fit, `origin`
+    which service told of the app.
     """
 
     registered: bool = False
     enabled: bool = True
     keys: Mapping[str, bool] = field(default_factory=dict[str, bool])
     signatures: Mapping[str, int] = field(default_factory=dict[str, int])
+    origin: str = ""
 
 
 def evolve(state: AppState, event: Event, time: int) -> AppState:
     """The state after one more event."""
     match event:
         case a.AppRegistered():
-            return replace(state, registered=True, keys={key.key: True for key in event.keys})
+            return replace(state, registered=True, keys={key.key: True for key in event.keys}, origin=event.origin)
         case a.AppDisabled() | a.AppEnabled():
             return replace(state, enabled=isinstance(event, a.AppEnabled))
         case a.KeyCreated():
@@ -52,6 +54,8 @@ def evolve(state: AppState, event: Event, time: int) -> AppState:
 def decide(state: AppState, wish: Wish, time: int) -> list[Event]:
     """What follows from a wish. At least one event."""
     if isinstance(wish, RegisterApp):
+        if wish.origin and state.registered and state.origin != wish.origin:
+            return _no(wish, "app: it is registered here already")
         return [a.AppRegistered.model_validate(wish.model_dump())]
     if not state.registered:
         return _no(wish, "app: there is no such app", Code.APP_GET_WITH_REMOTE_FAILED_ERROR)

@@ -85,6 +85,9 @@ class Metrics:
         self.limit_used = self._gauge("prozess_limit_used", "How much of a limit is in use now.", "limit")
         self.limit_most = self._gauge("prozess_limit_most", "How much a limit allows.", "limit")
         self.commands_appended = self._counter("prozess_commands_appended", "Commands in the log, by type.", "type")
+        self.app_lookups = self._counter(
+            "prozess_app_lookups", "Apps that the tenant service was asked about: found, unknown, failed.", "outcome"
+        )
         self.commands_refused = self._counter("prozess_commands_refused", "Commands that their stream refused, by type.", "type")
 
     def _runs(self) -> None:

@@ -277,6 +277,19 @@ class Settings(BaseSettings):
     memory_url: str = Field("", validation_alias="MEMORY_URL", description="Memory service; its /add and /search are called.")
     sqlite_root: Place | None = Field(None, description="Folder below which database nodes may open SQLite files; empty: none.")
 
+    # The tenant service of the running system
+    app_list_url: str = Field(
+        "", validation_alias="APP_MANAGE_PLAT_APP_LIST", description="Its list of apps, for apps that are not known here; empty: none."
+    )
+    app_details_url: str = Field("", validation_alias="APP_MANAGE_PLAT_APP_DETAILS", description="Its details of an app.")
+    app_lookup_key: str = Field("", validation_alias="APP_MANAGE_PLAT_KEY", description="Key to sign calls with; empty: unsigned.")
+    app_lookup_secret: str = Field("", validation_alias="APP_MANAGE_PLAT_SECRET", description="Its secret.", repr=False)
+    app_sources: dict[str, Annotated[int, Field(ge=1, le=7)]] = Field(
+        default_factory=dict, description="What it calls the sources of apps, to our platforms (1, 2, 4), as JSON; others are refused."
+    )
+    app_lookup_s: float = Field(3.0, gt=0, le=60, description="How long one call of it may take, in seconds.")
+    app_lookup_ttl_s: float = Field(300.0, ge=1, le=86_400, description="How long its answers are believed, in seconds.")
+
     # Only dev
     demo: bool = Field(False, description="Register the app `demo` and its flow at start (only `prozess dev` does).")
     wiki_root: Place | None = Field(None, description="Folder below which the wiki surfaces may read local repositories; empty: none.")

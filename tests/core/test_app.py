@@ -81,3 +81,10 @@ def test_so_many_signatures_are_remembered_and_no_more():
     state = AppState(registered=True, signatures={one.signature: one.until for one in many})
     (refused,) = APP.decide(state, UseSignature(app="demo", signature="more", until=FAR), 0)
     assert (refused.type, refused.code) == ("command.refused", 20805)
+
+
+def test_what_a_service_tells_of_an_app_does_not_take_over_one_that_was_registered_here():
+    told = {**TERMS, "is_tenant": False, "origin": "tenant service"}
+    given(APP).when(RegisterApp(**told)).then(AppRegistered(**told))
+    given(APP, AppRegistered(**told)).when(RegisterApp(**told)).then(AppRegistered(**told))
+    given(APP, REGISTERED).when(RegisterApp(**told)).then_refused(460)

@@ -72,6 +72,7 @@ _APP_FULL: dict[str, Any] = {
     "platform_rights": 7,
     "audit_policy": 1,
     "keys": (_KEY,),
+    "origin": "tenant service",
 }
 _FILE: dict[str, Any] = {"file": RUN, "key": f"{APP}/f.pdf", "app": APP, "name": words("tea.pdf"), "size": 3, "digest": DIGEST}
 _BOT: dict[str, Any] = {"bot": "bot-1", "app": APP, "configuration": {}, "digest": DIGEST}

@@ -13,7 +13,6 @@ from events.bot import BotTerms
 from events.commands import CreateBot, RemoveBot, ReviseBot
 from events.envelope import Command
 from events.topics import bot_stream, slot_of
-from projections import apps
 from projections import bots as rows
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
 from services.api.bots import Configuration, shown, stored
@@ -64,9 +63,12 @@ async def remove(app_id: App, bot_id: Bot, api: TheApi, caller: KnownCaller) -> 
 async def _terms(api: Api, caller: Caller, body: Configuration) -> BotTerms:
     """What is stored. Raises `Refusal` for an app that the caller may not act for, and for an address that is none."""
     _allow(caller, body.app_id)
-    async with api.world.database.connect() as connection:
-        if await apps.find(connection, body.app_id) is None:
-            raise Refusal(_NO_ENTRY, "app_id: there is no such app")
+    try:
+        owner = await api.known_apps.find(body.app_id)
+    except Refusal as no:
+        raise Refusal(_NO_ENTRY, no.message) from None
+    if owner is None:
+        raise Refusal(_NO_ENTRY, "app_id: there is no such app")
     for name, model in (("plan", body.models.plan), ("summary", body.models.summary)):
         if model is not None and model.api and not id_in(model.api):
             try:

@@ -198,8 +198,7 @@ async def _owner(api: Api, caller: Caller, app: str) -> apps.App:
     """The app a flow shall belong to. Raises `Refusal`: 20001 for an unknown one, 20002 where the caller may not act for it."""
     if not may_edit(caller, app):
         raise Refusal(20002, "app_id: only a tenant may act for another app")
-    async with api.world.database.connect() as connection:
-        owner = await apps.find(connection, app)
+    owner = await api.known_apps.find(app)
     if owner is None:
         raise Refusal(20001, "app_id: there is no such app")
     return owner

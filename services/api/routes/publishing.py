@@ -108,9 +108,8 @@ async def bind(body: Binding, api: TheApi, caller: KnownCaller) -> Response:
     """Let an app run a published flow."""
     _tenant(caller)
     wanted = _decimal(body.flow_id, _BIND)
-    async with api.world.database.connect() as connection:
-        if await apps.find(connection, body.app_id) is None:
-            raise Refusal(20001, "app_id: there is no such app")
+    if await api.known_apps.find(body.app_id) is None:
+        raise Refusal(20001, "app_id: there is no such app")
     await _flow(api, wanted)
     command = BindFlow(flow=wanted, app=body.app_id)
     await api.commander.change(command, stream=flow_stream(wanted), slot=slot_of_id(wanted), app=caller.app, actor=caller.app)
