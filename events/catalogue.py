@@ -122,7 +122,7 @@ def data_of(meta: Meta, value: bytes) -> Fact:
         raise Unknown(f"{meta.type} version {meta.version} is not known here")
     try:
         if meta.version == fact.version:
-            return fact.model_validate_json(value)
+            return fact.__pydantic_validator__.validate_json(value)
         return fact.model_validate(upcast(meta.type, meta.version, fact.version, from_json(value)))
     except (pydantic.ValidationError, KeyError, ValueError) as wrong:
         where = ", ".join(".".join(map(str, e["loc"])) for e in wrong.errors()) if isinstance(wrong, pydantic.ValidationError) else "value"
@@ -131,6 +131,8 @@ def data_of(meta: Meta, value: bytes) -> Fact:
 
 def envelope_at(stored: StoredRecord) -> Envelope:
     """The whole envelope of a record at its place, read once however often it is asked for. Raises `Unknown` and `Damaged`."""
+    if stored.record.said is not None:
+        return stored.record.said
     meta = meta_at(stored)
     known = stored.memo[0]
     if isinstance(known, Envelope):

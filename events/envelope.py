@@ -91,6 +91,8 @@ class Record:
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
     time: int = 0
+    said: Envelope | None = field(default=None, init=False, repr=False, compare=False)
+    """What they say, where the record was made here: nobody in this process needs to read it. A changed copy does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,8 @@ def meta_of(record: Record) -> Meta:
 
 def meta_at(stored: StoredRecord) -> Meta:
     """The same for a record at its place, read once however often it is asked for."""
+    if stored.record.said is not None:
+        return stored.record.said.meta
     if not stored.memo:
         stored.memo.append(meta_of(stored.record))
     known = stored.memo[0]
@@ -170,9 +174,10 @@ def meta_at(stored: StoredRecord) -> Meta:
 
 def encode(envelope: Envelope) -> Record:
     """The record that carries this envelope."""
-    meta = envelope.meta
-    value = envelope.data.model_dump_json().encode()
-    return Record(key=meta.stream.encode(), value=value, headers=headers_of(meta), time=meta.time)
+    meta, data = envelope.meta, envelope.data
+    record = Record(meta.stream.encode(), data.__pydantic_serializer__.to_json(data), headers_of(meta), meta.time)
+    object.__setattr__(record, "said", envelope)
+    return record
 
 
 @lru_cache(256)

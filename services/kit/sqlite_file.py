@@ -2,8 +2,8 @@
 
 In go slots (a partition of a topic) and records; out come rows and records again. A record's place is one number, its
 slot and its offset, so that one small row per record is all that an append writes. Nothing here knows of the event loop.
-Rows of a read come as one JSON text: fetched one by one, each would wait for the interpreter's lock (a second for a
-thousand rows beside a busy loop; 20 ms so).
+Beside a busy loop rows come as one JSON text: fetched one by one, each would wait for the interpreter's lock (a second for a
+thousand rows; 20 ms so). Where nobody else is busy, fetched one by one they cost less than half.
 """
 
 import contextlib
@@ -47,6 +47,7 @@ DELETE FROM records WHERE place >= :low AND place < :high AND place NOT IN (
 _BURY = "DELETE FROM records WHERE place >= :low AND place < :high AND value = x'' AND headers = '[]'"
 _GROWN = 20_000
 """After so many records a compacted topic's partition is trimmed, and when it has doubled."""
+_READ_ROWS = "SELECT place, time, key, value, headers FROM records WHERE place >= ? AND place < ? ORDER BY place LIMIT ?"
 _READ = """
 SELECT '[' || coalesce(group_concat(
     '[' || place || ',' || time || ',"' || hex(key) || '","' || hex(value) || '",' || headers || ']'
@@ -241,13 +242,25 @@ def _span(slot: int) -> dict[str, int]:
     return {"low": slot * _SPAN, "high": (slot + 1) * _SPAN}
 
 
+def read_alone(connection: sqlite3.Connection, slot: int, start: int, end: int, limit: int) -> list[StoredRecord]:
+    """The same as `read`, in a process that does nothing else meanwhile."""
+    base, left = slot * _SPAN, _READ_BYTES
+    found: list[StoredRecord] = []
+    for place, time, key, value, headers in connection.execute(_READ_ROWS, (base + start, base + end, limit)):
+        if left <= 0:
+            break
+        left -= len(value)
+        found.append(StoredRecord(place - base, Record(key, value, _headers_of(orjson.loads(headers)), time)))
+    return found
+
+
 def read(connection: sqlite3.Connection, slot: int, start: int, end: int, limit: int) -> list[StoredRecord]:
     """Up to `limit` records and about 8 MiB from `start` on, below `end`."""
     base = slot * _SPAN
     unhex = bytes.fromhex
     (text,) = connection.execute(_READ, (base + start, base + end, limit, _READ_BYTES)).fetchone()
     return [
-        StoredRecord(place - base, Record(unhex(key), unhex(value), tuple([(name, one.encode("latin-1")) for name, one in headers]), time))
+        StoredRecord(place - base, Record(unhex(key), unhex(value), _headers_of(headers), time))
         for place, time, key, value, headers in orjson.loads(text)
     ]
 
@@ -270,6 +283,10 @@ def find_time(connection: sqlite3.Connection, slot: int, begin: int, end: int, t
         else:
             begin = middle + 1
     return begin
+
+
+def _headers_of(pairs: list[list[str]]) -> tuple[tuple[str, bytes], ...]:
+    return tuple([(name, one.encode("latin-1")) for name, one in pairs])
 
 
 def _headers_to_text(record: Record) -> str:

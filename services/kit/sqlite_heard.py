@@ -90,7 +90,7 @@ class HeardLog(SqliteView):
 
     async def span(self, topic: str, partition: int, start: int, end: int) -> Sequence[StoredRecord]:
         """Some records from `start` on, below an `end` that was told."""
-        return await self._ask(lambda file: sqlite_file.read(file, slot_at(topic, partition), start, end, _LIMIT))
+        return await self._ask(lambda file: sqlite_file.read_alone(file, slot_at(topic, partition), start, end, _LIMIT))
 
     def bell(self, topic: str, partition: int) -> asyncio.Event:
         """Is set whenever the partition grows; give it back with `unhang`."""

@@ -62,7 +62,7 @@ class SqliteView:
         first, end = await self.bounds(topic, partition)
         if not first <= start <= end:
             raise HistoryLost(f"offset {start} was asked for, and the log goes from {first} to {end}")
-        return await self._ask(lambda file: sqlite_file.read(file, slot_at(topic, partition), start, end, limit))
+        return await self._ask(lambda file: sqlite_file.read_alone(file, slot_at(topic, partition), start, end, limit))
 
     def tail(self, topic: str, partition: int, start: int) -> Tail:
         """See `Log.tail`."""

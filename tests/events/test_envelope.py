@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.catalogue import decode
+from events.catalogue import decode, envelope_at
 from events.delta import NodeDelta
-from events.envelope import Damaged, Meta, Protected, encode, headers_of, meta_of
+from events.envelope import Damaged, Meta, Protected, StoredRecord, encode, headers_of, meta_of
 from events.run import RunCompleted, RunStarted
 from tests.support import samples
 
@@ -43,6 +43,14 @@ def test_what_is_decoded_is_what_was_encoded(sample: Any, meta: dict[str, Any], 
 def test_whatever_a_person_says_comes_back(words: dict[str, Any]) -> None:
     said = samples.envelope(samples.minimal(RunCompleted, outputs=samples.values(output=None, words=words)))
     assert decode(encode(said)) == said
+
+
+def test_what_was_made_here_is_not_read_again_and_a_changed_copy_is() -> None:
+    envelope = samples.envelope(samples.full(RunCompleted))
+    record = encode(envelope)
+    assert envelope_at(StoredRecord(0, record)) is envelope
+    read = envelope_at(StoredRecord(0, replace(record)))
+    assert (read, read is envelope) == (envelope, False)
 
 
 def test_the_headers_are_those_of_cloudevents() -> None:
