@@ -5,6 +5,7 @@ raised with its code; a repetition is returned, since the first command's outcom
 """
 
 import asyncio
+import time
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
@@ -18,7 +19,7 @@ from services.kit.blobs import pack
 from services.kit.errors import AppendFailed, NotReady, Unreachable
 from services.kit.ids import new_id
 from services.kit.rows import Rows
-from services.kit.traces import TRACE
+from services.kit.traces import TRACE, Span
 from services.kit.world import World
 
 SOURCE = "prozess/api"
@@ -66,6 +67,18 @@ class Commander:
             raise NotReady(f"no answer to {command.type} came within {limit:g} s; it may still happen") from None
 
     async def _append(self, partition: int, record: Record) -> None:
+        if not self._world.traces.on:
+            await self._written(partition, record)
+            return
+        trace, began, failed = TRACE.get(), time.time(), "interrupted"
+        try:
+            await self._written(partition, record)
+            failed = ""
+        finally:
+            own, told = self._world.traces.begin(trace), {"prozess.partition": partition}
+            self._world.traces.tell(Span(own, "append command", began * 1000, time.time() * 1000, trace, "producer", told, failed))
+
+    async def _written(self, partition: int, record: Record) -> None:
         try:
             await self._world.log.append(COMMANDS, partition, [record])
         except (AppendFailed, Unreachable):

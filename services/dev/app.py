@@ -71,7 +71,7 @@ async def _dev(settings: Settings) -> None:
     async with begun() as apart:
         await _migrate(settings)
         async with stoppable() as stop, contextlib.AsyncExitStack() as stack:
-            world = await opened(stack, settings, stop)
+            world = await opened(stack, settings, stop, "dev")
             if world is not None:
                 await run(world, apart, stop)
 

@@ -6,10 +6,11 @@ start, and lets go of everything afterwards. What cannot be opened is `Refused` 
 
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.kit import skew
+from services.kit import otlp, skew
 from services.kit.blobs import FolderBlobs
 from services.kit.clock import SystemClock
 from services.kit.database import Database
@@ -63,11 +64,14 @@ def build_world(settings: Settings, log: Log | None = None) -> World:
 
 
 @contextlib.asynccontextmanager
-async def open_world(settings: Settings, log: Log | None = None) -> AsyncGenerator[World]:
+async def open_world(settings: Settings, log: Log | None = None, program: str = "") -> AsyncGenerator[World]:
     """A world whose schema fits and whose log has started; closed at the end. Raises `Refused`."""
     world = build_world(settings, log)
     world.metrics.caches.watch("rows", world.database.tally)
+    if program:
+        world = replace(world, traces=otlp.traces(settings, program))
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(world.traces.close)
         stack.push_async_callback(world.database.dispose)
         await world.database.check_schema()
         stack.push_async_callback(world.log.stop)

@@ -17,6 +17,7 @@ import httpx2
 
 from services.kit.errors import ProzessError
 from services.kit.settings import Settings
+from services.kit.traces import carried
 
 CONNECT_S = 10.0
 _REDIRECTIONS = 5
@@ -104,6 +105,8 @@ class _Transport(httpx2.AsyncHTTPTransport):
         self._max_bytes = max_bytes
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        for name, value in carried().items():
+            request.headers.setdefault(name, value)
         response = await super().handle_async_request(request)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()

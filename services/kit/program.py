@@ -81,9 +81,9 @@ async def together(programs: Parts, stop: asyncio.Event) -> None:
         raise reasons[0]
 
 
-async def opened(stack: contextlib.AsyncExitStack, settings: Settings, stop: asyncio.Event) -> World | None:
+async def opened(stack: contextlib.AsyncExitStack, settings: Settings, stop: asyncio.Event, program: str) -> World | None:
     """A world that the stack closes; None where `stop` was set before it was open. Raises `Refused`."""
-    opening = asyncio.create_task(stack.enter_async_context(open_world(settings)))
+    opening = asyncio.create_task(stack.enter_async_context(open_world(settings, program=program)))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -97,7 +97,7 @@ async def opened(stack: contextlib.AsyncExitStack, settings: Settings, stop: asy
 async def _program(name: str, run: Run, settings: Settings) -> None:
     logs.configure(name, settings)
     async with stoppable() as stop, contextlib.AsyncExitStack() as stack:
-        world = await opened(stack, settings, stop)
+        world = await opened(stack, settings, stop, name)
         if world is None:
             return
         parts: Parts = {name: lambda stop: run(world, stop), "watch": lambda stop: waiting.tell(world, stop)}

@@ -170,6 +170,17 @@ class Settings(BaseSettings):
     log_retention_days: float = Field(7.0, gt=0, le=3650, description="How long log files that were put aside are kept, in days.")
     access_log: bool = Field(True, description="A line for each request, at level info.")
 
+    otlp_endpoint: str = Field(
+        "",
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        pattern=r"^(https?://\S+)?$",
+        description="Collector of traces (OTLP over HTTP), such as http://127.0.0.1:4318; empty: none. Needs `prozess[otel]`.",
+    )
+    otlp_headers: str = Field(
+        "", validation_alias="OTEL_EXPORTER_OTLP_HEADERS", description="Headers for it, `name=value` with commas between.", repr=False
+    )
+    trace_ratio: float = Field(1.0, ge=0, le=1, description="Share of the requests without a trace of their own that are traced.")
+
     # Runs
     run_limit_s: float = Field(
         1800.0, ge=10, le=2_592_000, description="How long a run may be active, in seconds; waits for people are not counted."

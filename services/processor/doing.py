@@ -15,7 +15,9 @@ from services.core.codes import Code
 from services.core.effects import Broke, Outcome, Request
 from services.core.problems import Problem
 from services.core.run_state import Active, Errand
+from services.kit.traces import OFF, RUN, TRACE, Traces
 from services.processor.effects import EffectWorld, perform
+from services.processor.spans import EffectSpan
 
 CLOSE_S = 5.0
 """How long effects may take to end after they were cancelled."""
@@ -28,8 +30,9 @@ _log = structlog.get_logger(__name__)
 class Doing:
     """The effects of one partition. `tell` may hold an effect up: that is the back-pressure on a fast model."""
 
-    def __init__(self, world: EffectWorld, tell: Tell) -> None:
+    def __init__(self, world: EffectWorld, tell: Tell, traces: Traces = OFF) -> None:
         self._world = world
+        self._traces = traces
         self._tell = tell
         self._wanted: dict[str, dict[Errand, asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -45,13 +48,13 @@ class Doing:
         if not tasks:
             del self._wanted[run]
 
-    def start(self, run: str, errand: Errand, ask: Ask) -> None:
-        """Begin an effect; the event that asks for it is acknowledged. Nothing begins after `close`."""
+    def start(self, run: str, errand: Errand, ask: Ask, trace: str = "") -> None:
+        """Begin an effect; the event that asks for it is acknowledged. Nothing begins after `close`. `trace` is what it belongs to."""
         if self._closed:
             return
         tasks = self._wanted.setdefault(run, {})
         if errand not in tasks:
-            task = asyncio.create_task(self._attempt(run, errand, ask), name=f"effect {run} {errand.place[0]}")
+            task = asyncio.create_task(self._attempt(run, errand, ask, trace), name=f"effect {run} {errand.place[0]}")
             tasks[errand] = task
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -68,7 +71,9 @@ class Doing:
             for task in late:
                 _log.error("effect.does_not_end", effect=task.get_name(), seconds=CLOSE_S)
 
-    async def _attempt(self, run: str, errand: Errand, ask: Ask) -> None:
+    async def _attempt(self, run: str, errand: Errand, ask: Ask, trace: str) -> None:
+        RUN.set(run)
+        TRACE.set(trace)
         try:
             await self._perform(run, errand, ask())
         except Problem as problem:
@@ -82,10 +87,15 @@ class Doing:
         metrics, kind, clock = self._world.metrics, type(request).__name__, asyncio.get_running_loop().time
         running, began = metrics.effects_running.labels(kind), clock()
         running.inc()
+        told = EffectSpan(self._traces, run, errand, request) if self._traces.on else None
         try:
             async with aclosing(perform(request, self._world)) as outcomes:
                 async for outcome in outcomes:
+                    if told is not None:
+                        told.hear(outcome)
                     await self._tell(run, errand, outcome)
         finally:
+            if told is not None:
+                told.end()
             running.dec()
             metrics.effect_seconds.labels(kind).observe(clock() - began)

@@ -43,6 +43,7 @@ from services.processor.reading import opened
 from services.processor.recalling import Recalling
 from services.processor.remembering import LOOK_S, SOON_MS, Remembering
 from services.processor.restoring import Whose
+from services.processor.spans import Spans
 from services.processor.state import PartitionState
 from services.processor.takeover import Confirmation, Ownership, take_over
 from services.processor.timers import Timers
@@ -137,7 +138,8 @@ class Owner:
         self._held: defaultdict[str, list[tuple[str, Move, Graph | None]]] = defaultdict(list)
         self._inbox: asyncio.Queue[_Input] = asyncio.Queue(INBOX)
         self._spoken: dict[tuple[str, Errand], _Spoken] = {}
-        self._pipeline = Pipeline(ownership.appender, world.blobs, world.metrics)
+        self._pipeline = Pipeline(ownership.appender, world.blobs, world.metrics, world.traces)
+        self._spans = Spans(world.traces)
         back = ReadBack(ownership.partition, ownership.claim, self._pipeline, ownership.reached, ownership.commands)
         self._watch = Watch(world.log, ownership.partition, back)
         self._timers = Timers(world.clock)
@@ -146,7 +148,7 @@ class Owner:
         self._remembering.said, self._remembering.folded = lambda: self._deciding.said, ownership.folded
         self._state.runs.on_wake = self._woken
         self._waking: set[asyncio.Task[None]] = set()
-        self._doing = Doing(tools.effects, self._told)
+        self._doing = Doing(tools.effects, self._told, world.traces)
         self._forgot = world.clock.now()
         self._stopping = False
 
@@ -354,19 +356,24 @@ class Owner:
         envelopes = [envelope for step in steps for envelope in step.envelopes]
         if envelopes:
             begun = [(step.run, errand) for step in steps for errand in step.begun]
-            self._pipeline.put(envelopes, partial(self._acknowledged, begun, ack) if begun or ack else None)
+            traced = steps if self._world.traces.on else ()
+            self._pipeline.put(envelopes, partial(self._acknowledged, begun, ack, traced) if begun or ack or traced else None)
         return [step.run for step in steps if step.more]
 
-    def _acknowledged(self, begun: Sequence[tuple[str, Errand]], ack: Acknowledged | None) -> None:
+    def _acknowledged(self, begun: Sequence[tuple[str, Errand]], ack: Acknowledged | None, traced: Sequence[Step]) -> None:
         if ack is not None:
             ack()
+        for step in traced:
+            state = self._state.runs.get(step.run)
+            self._spans.note(step, state.terms if state is not None else None)
         for run, errand in begun:
             state, graph = self._deciding.waits_for(run, errand), self._graphs.get(run)
             if state is not None and graph is not None:
                 self._start(run, errand, state, graph)
 
     def _start(self, run: str, errand: Errand, state: Active, graph: Graph) -> None:
-        self._doing.start(run, errand, lambda: request(state, errand.place, graph, self._limits))
+        trace = self._spans.of_errand(state.terms, errand)
+        self._doing.start(run, errand, lambda: request(state, errand.place, graph, self._limits), trace)
 
     def _forget(self) -> None:
         now = self._world.clock.now()

@@ -5,6 +5,7 @@ first failure closes the pipeline for good: nothing more is appended with this c
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from services.kit.blobs import Blobs, pack
 from services.kit.errors import HistoryLost
 from services.kit.log import MAX_BATCH_BYTES, Appender
 from services.kit.metrics import Metrics
+from services.kit.traces import OFF, Span, Traces
 
 BATCH_RECORDS = 2_000
 WAITING_LIMIT = 20_000
@@ -92,7 +94,8 @@ class Waiting:
 class Pipeline:
     """Writes one ownership's events. `run` ends only with the error that closed it."""
 
-    def __init__(self, appender: Appender, blobs: Blobs, metrics: Metrics) -> None:
+    def __init__(self, appender: Appender, blobs: Blobs, metrics: Metrics, traces: Traces = OFF) -> None:
+        self._traces = traces
         self._appender = appender
         self._blobs = blobs
         self._metrics = metrics
@@ -139,12 +142,27 @@ class Pipeline:
                 self._look_for_room()
                 records = [await pack(record, self._blobs) for group in batch for record in group.records]
                 began = clock()
-                first = await self._appender.append(records)
+                first = await (self._traced(records) if self._traces.on else self._appender.append(records))
                 self._metrics.batch_seconds.observe(clock() - began)
                 self._metrics.batch_events.observe(len(records))
                 self._metrics.events_appended.inc(len(records))
                 self._waiting.acknowledge(first, batch)
             self._idle.set()
+
+    async def _traced(self, records: Sequence[Record]) -> int:
+        """Append, told as a span of the first trace in the batch, linked with the others."""
+        found = dict.fromkeys(value.decode() for one in records for name, value in one.headers if name == "ce_traceparent")
+        began, failed = time.time(), "interrupted"
+        try:
+            first = await self._appender.append(records)
+            failed = ""
+        finally:
+            if found:
+                above, *others = found
+                told = {"prozess.events": len(records)}
+                own = self._traces.begin(above)
+                self._traces.tell(Span(own, "append events", began * 1000, time.time() * 1000, above, "producer", told, failed, others))
+        return first
 
     def _look_for_room(self) -> None:
         if self._waiting.has_room:

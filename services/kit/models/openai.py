@@ -24,6 +24,7 @@ from services.kit.models.continues import NewOnly, fields_of, messages_of
 from services.kit.models.endpoint import Endpoint
 from services.kit.models.failures import told, translated
 from services.kit.models.port import Fragment, ModelFailed, Noted, Part, Question, Shape, Token
+from services.kit.traces import carried
 
 _AFTER_STOP_S = 5.0
 _OURS: dict[str, JsonValue] = {"stream": True, "n": 1}
@@ -106,7 +107,7 @@ class OpenAICall:
     async def _send(self) -> "openai.AsyncStream[Any]":
         """The body goes as it is, and the answer is read as plain JSON: models of both cost half of a token's time and check nothing."""
         key = self._question.key
-        headers: dict[str, Any] = {"Accept-Encoding": "identity", "Authorization": f"Bearer {key}" if key else openai.omit}
+        headers: dict[str, Any] = {"Accept-Encoding": "identity", "Authorization": f"Bearer {key}" if key else openai.omit, **carried()}
         if not self._own:
             headers |= {"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit}
         return await self._client.post(
