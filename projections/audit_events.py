@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.acceptance import Accepted
 from events.app import AppRegistered, KeyCreated, KeyRotated
+from events.audit import AuditEvent as Judging
 from events.delta import NodeDelta
-from events.question import QuestionAnswered, QuestionAsked, QuestionExpired
+from events.question import AnswerHeld, AnswerRefused, QuestionAnswered, QuestionAsked, QuestionExpired
 from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunStarted
 from projections.schema import Json, Row, Text, Whole, cursor_of, insert_new, mappings, metadata, parts_of
@@ -48,6 +49,9 @@ audit_events = sa.Table(
     sa.Index(None, "run", "position"),
     sa.Index(None, "stream", "time", "partition", "offset", sqlite_where=_NO_RUN, postgresql_where=_NO_RUN),
 )
+
+
+_KEPT = QuestionAsked | QuestionAnswered | QuestionExpired | AnswerHeld | AnswerRefused | Judging
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ def _named(event: Accepted, category: str) -> str:
 def _row(event: Accepted, about: dict[str, Row]) -> Row:
     meta, data = event.meta, event.envelope.data
     kept, known = None, about.get(meta.stream.removeprefix("run-"), {})
-    if not meta.stream.startswith("run-") or isinstance(data, QuestionAsked | QuestionAnswered | QuestionExpired):
+    if not meta.stream.startswith("run-") or isinstance(data, _KEPT):
         kept = data.model_dump(mode="json", exclude=_HIDDEN.get(type(data), {"document"}))
     return {
         "partition": event.partition,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.acceptance import Accepted
 from events.question import QuestionAnswered, QuestionAsked
-from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut
+from events.run import Audit, RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut
 from projections.schema import Json, Row, Text, Whole, cursor_of, mappings, merge, metadata, parts_of, store
 
 Status = Literal["running", "waiting", "completed", "failed", "timed_out", "cancelled"]
@@ -32,6 +32,7 @@ runs = sa.Table(
     sa.Column("surface", Text, nullable=False),
     sa.Column("stream", sa.Boolean, nullable=False),
     sa.Column("chat", Text, nullable=False),
+    sa.Column("audit", Text, nullable=False, server_default=""),
     sa.Column("status", Text, nullable=False),
     sa.Column("code", Whole),
     sa.Column("message", Text),
@@ -68,6 +69,7 @@ class Run:
     surface: str
     stream: bool
     chat: str
+    audit: Audit
     status: Status
     code: int | None
     message: str | None
@@ -121,7 +123,7 @@ def _change(event: Accepted) -> Row | None:
     data = event.envelope.data
     if isinstance(data, RunStarted):
         said = data.model_dump(include=_TERMS)
-        return {**said, "status": "running", "started": event.meta.time}
+        return {**said, "audit": data.audit, "status": "running", "started": event.meta.time}
     if isinstance(data, QuestionAsked | QuestionAnswered):
         return {"status": "waiting" if isinstance(data, QuestionAsked) else "running"}
     if isinstance(data, RunCompleted):

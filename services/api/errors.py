@@ -112,11 +112,11 @@ _ROWS = """
 21000 PG_SQL_REQUEST_ERROR The database request failed
 21001 PG_SQL_NODE_EXECUTION_ERROR The database node failed
 21002 PG_SQL_PARAM_ERROR The database node's parameters are wrong
-21100 AUDIT_ERROR The content audit failed
-21101 AUDIT_SERVER_ERROR The audit service failed
-21102 AUDIT_INPUT_ERROR The input was refused
-21103 AUDIT_OUTPUT_ERROR The output was refused
-21104 AUDIT_QA_ERROR Questions are not supported under audit
+21100 AUDIT_ERROR The content audit failed | 000=50201
+21101 AUDIT_SERVER_ERROR The audit service failed | 000=50201
+21102 AUDIT_INPUT_ERROR The input was refused | 000=50201
+21103 AUDIT_OUTPUT_ERROR The output was refused | 000=50201
+21104 AUDIT_QA_ERROR The question to the person was refused | 000=50201
 21600 CODE_EXECUTION_ERROR The code failed
 21601 CODE_BUILD_ERROR The code has no main
 21602 CODE_NODE_RESULT_TYPE_ERROR The code's result has the wrong type

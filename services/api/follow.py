@@ -13,6 +13,7 @@ from services.api.history import History
 from services.api.outcome import of_run
 from services.api.problems import BadRequest, Gone, Missing
 from services.api.tail import Cut, Feed, PartitionTail, Tails
+from services.api.veil import Veil
 from services.kit.blobs import unpack
 from services.kit.errors import HistoryLost
 from services.kit.world import World
@@ -23,7 +24,7 @@ _READ = 1_000
 class Follower:
     """One reader of one run. `close` it whatever happens."""
 
-    def __init__(self, world: World, history: History, tail: PartitionTail, partition: int, run: str, after: int) -> None:
+    def __init__(self, world: World, history: History, tail: PartitionTail, partition: int, run: str, after: int, *, veiled: bool) -> None:
         self._world = world
         self._history = history
         self._tail = tail
@@ -35,6 +36,7 @@ class Follower:
         self._ready: list[Accepted] = []
         self._final: int | None = None
         self._newest = 0
+        self._veil = Veil() if veiled else None
         self.position = after
         self.is_the_requests = False
         """Whether the request that reads is the one that made the run go on, so that its failure is the request's."""
@@ -53,6 +55,8 @@ class Follower:
 
     async def open(self, *, patience: float) -> None:
         """Follow a run that exists. Raises `Missing`, `BadRequest` for a cursor beyond the end, `Gone` for one before what is kept."""
+        if self.position and self._veil is not None:
+            self._veil = Veil(await self._history.audit_of(self._run))
         await self._reopen()
         self._ready = await self._from_past()
         if not self._ready and max(self._newest, self._tail.position_of(self._stream)) < max(self.position, 1):
@@ -147,7 +151,7 @@ class Follower:
         fresh = [event for event in events if event.position > self.position]
         if fresh and fresh[0].position != self.position + 1:
             raise Gone(f"events {self.position + 1} to {fresh[0].position - 1} of run {self._run} are no longer kept")
-        return fresh
+        return fresh if self._veil is None else [self._veil.over(event) for event in fresh]
 
     async def _once(self, events: Sequence[Accepted]) -> AsyncGenerator[Sequence[Accepted]]:
         yield events
@@ -183,8 +187,8 @@ class Followers:
         self._history = history
         self._tails = tails
 
-    async def of(self, run: str, after: int = 0) -> Follower:
-        """A follower of the run after a position; `begin` or `open` it."""
+    async def of(self, run: str, after: int = 0, *, veiled: bool = True) -> Follower:
+        """A follower of the run after a position; `begin` or `open` it. `veiled`: what did not pass the content audit is left out."""
         partition = self._tails.partition_of(run_stream(run))
         tail = await self._tails.of(partition)
-        return Follower(self._world, self._history, tail, partition, run, after)
+        return Follower(self._world, self._history, tail, partition, run, after, veiled=veiled)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from events.acceptance import Accepted, Checkpoint
+from events.run import Audit
 from projections import checkpoints, run_journal, runs
 from services.kit.database import Database
 from services.kit.rows import Rows
@@ -42,3 +43,9 @@ class History:
             newest = await run_journal.head(connection, run)
             row = await runs.get(connection, run) if newest else None
         return Page([], checkpoint, more=False, newest=newest, ended=row is not None and row.finished is not None)
+
+    async def audit_of(self, run: str) -> Audit:
+        """Whose content audit the words of a run pass. Of one that the rows do not have yet nothing is known: they are veiled."""
+        async with self._database.connect() as connection:
+            row = await runs.get(connection, run)
+        return "own" if row is None else row.audit

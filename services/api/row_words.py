@@ -3,9 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
+from events.run import Audit
 from projections.node_runs import NodeRun
 from projections.questions import Question
 from projections.runs import Run
+
+_WORDS = ("inputs", "outputs", "raw_output")
 
 
 def shown_run(row: Run) -> dict[str, Any]:
@@ -36,10 +39,12 @@ def shown_question(row: Question) -> dict[str, Any]:
     return {"event_id": row.run, **{name: _open(value) for name, value in asdict(row).items() if name not in hidden}}
 
 
-def shown_node(row: NodeRun) -> dict[str, Any]:
-    """What a node did in one attempt."""
+def shown_node(row: NodeRun, audit: Audit = "") -> dict[str, Any]:
+    """What a node did in one attempt; in a run whose words are judged, without those of models and tools."""
     hidden = {"run", "partition", "first"}
-    return {name: _open(value) for name, value in asdict(row).items() if name not in hidden}
+    said = {name: _open(value) for name, value in asdict(row).items() if name not in hidden}
+    passed = not audit or (audit == "own" and row.kind == "node-start")
+    return said if passed else {**said, **dict.fromkeys(_WORDS)}
 
 
 def _open(value: Any) -> Any:

@@ -28,8 +28,11 @@ _DEBUG = 21700
 _TYPES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 
 
-def debugging(id_: str, name: str, graph: dict[str, Any], node: dict[str, Any]) -> Document:
-    """The definition of a debugged node. The others of the graph are kept only where it runs them itself. Raises `Refusal` 21700."""
+def debugging(id_: str, name: str, graph: dict[str, Any], node: dict[str, Any], *, told: bool = False) -> Document:
+    """The definition of a debugged node. The others of the graph are kept only where it runs them itself. Raises `Refusal` 21700.
+
+    `told`: the run shows the node's outputs, so that they are judged.
+    """
     kind = str(node.get("id", "")).partition(":")[0]
     if kind in _NEVER:
         raise Refusal(_DEBUG, f"data.nodes: a {kind} cannot be debugged alone, it speaks in a run")
@@ -37,8 +40,26 @@ def debugging(id_: str, name: str, graph: dict[str, Any], node: dict[str, Any]) 
     others: list[Any] = [] if alone else [one for one in graph["nodes"] if one is not node]
     edges: list[Any] = [] if alone else graph["edges"]
     target = str(node.get("id"))
-    branches: list[Any] = [{"sourceNodeId": target, "targetNodeId": END, "sourceHandle": handle} for handle in _handles(node)]
-    return _document(id_, name, [_without_retries(node), *others], [], target, [*edges, *branches])
+    branches: list[Any] = [
+        {"sourceNodeId": target, "targetNodeId": END, "sourceHandle": handle} for handle in _handles(node) or ([""] if told else [])
+    ]
+    shown = [_shown(target, number, one) for number, one in enumerate(_outputs(node))] if told else []
+    return _document(id_, name, [_without_retries(node), *others], [], target, [*edges, *branches], shown)
+
+
+def _outputs(node: dict[str, Any]) -> list[Any]:
+    """Name and type of its outputs, as far as they are written as they must be."""
+    try:
+        part = shapes.NodePart.model_validate(node)
+    except ValidationError:
+        return []
+    return [(one.name, str(one.schema_.get("type") or "string")) for one in part.data.outputs]
+
+
+def _shown(node: str, number: int, output: tuple[str, str]) -> JsonValue:
+    name, type_ = output
+    value: JsonValue = {"type": "ref", "content": {"nodeId": node, "name": name}}
+    return {"id": f"o{number}", "name": name, "schema": {"type": type_, "value": value}}
 
 
 def _handles(node: dict[str, Any]) -> list[str]:
@@ -70,13 +91,17 @@ def running_code(code: str, variables: dict[str, JsonValue], owner: str, seconds
     return document, {names[name]: value for name, value in variables.items()}
 
 
-def _document(id_: str, name: str, nodes: list[Any], given: list[JsonValue], first: str, edges: list[Any]) -> Document:
-    def plain(node: str, kind: str, outputs: list[JsonValue], param: dict[str, JsonValue]) -> JsonValue:
+def _document(
+    id_: str, name: str, nodes: list[Any], given: list[JsonValue], first: str, edges: list[Any], shown: list[JsonValue] | None = None
+) -> Document:
+    def plain(
+        node: str, kind: str, outputs: list[JsonValue], param: dict[str, JsonValue], inputs: list[JsonValue] | None = None
+    ) -> JsonValue:
         meta: JsonValue = {"nodeType": kind, "aliasName": kind}
-        return {"id": node, "data": {"nodeMeta": meta, "inputs": [], "outputs": outputs, "nodeParam": param}}
+        return {"id": node, "data": {"nodeMeta": meta, "inputs": inputs or [], "outputs": outputs, "nodeParam": param}}
 
     ways: list[JsonValue] = [{"sourceNodeId": START, "targetNodeId": target, "sourceHandle": ""} for target in (first, END)]
-    around = [plain(START, "Start", given, {}), *nodes, plain(END, "End", [], {"outputMode": 0})]
+    around = [plain(START, "Start", given, {}), *nodes, plain(END, "End", [], {"outputMode": 0}, shown)]
     return {"id": id_, "name": name, "data": {"nodes": around, "edges": [*ways, *edges]}}
 
 
@@ -97,9 +122,13 @@ def _without_retries(node: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class Single:
-    """What came of one node of a run: feed it the run's events until `add` says that it is over."""
+    """What came of one node of a run: feed it the run's events until `add` says that it is over.
+
+    `only_outputs`: the model's own words count only where they are an output, since only outputs were judged.
+    """
 
     node: str
+    only_outputs: bool = False
     started: NodeStarted | None = None
     completed: NodeCompleted | None = None
     seconds: float = 0.0
@@ -140,7 +169,7 @@ class Single:
             "node_id": self.node,
             "alias_name": begun.alias,
             "input": json.dumps(inputs, ensure_ascii=False),
-            "raw_output": said if done.raw_output is None else spoken(done.raw_output),
+            "raw_output": said if done.raw_output is None or self.only_outputs else spoken(done.raw_output),
             "output": json.dumps(outputs, ensure_ascii=False),
             "node_exec_cost": f"{self.seconds:.3f}",
             "token_cost": self.usage,

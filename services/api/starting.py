@@ -70,24 +70,44 @@ def may_edit(caller: Caller, owner: str) -> bool:
     return caller.app == owner or (caller.known is not None and caller.known.is_tenant)
 
 
+def judged(api: Api, caller: Caller, mode: Mode) -> bool:
+    """Whether the words of such a run are judged before people see them, by the app's policy; of debug runs the setting may say more."""
+    choice = api.world.settings.debug_audit
+    if mode == "debug" and choice != "app":
+        return choice == "on"
+    return caller.known is not None and caller.known.audit_policy != 0
+
+
 async def start(api: Api, caller: Caller, chat: Chat, pin: Pinned, mode: Mode, key: str) -> tuple[str, Follower]:
     """Start a run of a flow: `launch` with the workflow dialect."""
     return await launch(api, caller, lambda run: astron.to_command(chat, run, caller.app, pin, mode, key), chat=chat.chat_id, key=key)
 
 
-async def launch(api: Api, caller: Caller, wish: Callable[[str], StartRun], *, chat: str = "", key: str = "") -> tuple[str, Follower]:
+async def launch(
+    api: Api,
+    caller: Caller,
+    wish: Callable[[str], StartRun],
+    *,
+    chat: str = "",
+    key: str = "",
+    is_judged: bool | None = None,
+    veiled: bool = True,
+) -> tuple[str, Follower]:
     """Start the run that `wish(run id)` asks for, or find the one that was started with the same key.
 
-    Its id and a follower from its first event on. A run of a `chat` lives where the chat lives. Raises `Refusal`.
+    Its id and a follower from its first event on. A run of a `chat` lives where the chat lives. Its words are judged as `judged`
+    says, unless `is_judged` does; only who shows nothing before the run is complete reads it without the veil. Raises `Refusal`.
     """
     api.limits.start(caller.app)
     slot = _slot(caller.app, chat, key)
     for attempt in range(1, _TRIES + 1):
         run = api.world.minter.mint(slot)
-        follower = await api.followers.of(run)
+        follower = await api.followers.of(run, veiled=veiled)
         follower.begin()
         try:
             command = _joined(wish(run))
+            if judged(api, caller, command.mode) if is_judged is None else is_judged:
+                command = command.model_copy(update={"audit": "own"})
             accepted = await api.commander.submit(command, stream=run_stream(run), slot=slot, app=caller.app, actor=caller.app)
         except Refusal as no:
             follower.close()
@@ -101,7 +121,7 @@ async def launch(api: Api, caller: Caller, wish: Callable[[str], StartRun], *, c
         if isinstance(data, CommandRepeated):
             follower.close()
             run = data.target.removeprefix("run-")
-            follower = await opened(api, run)
+            follower = await opened(api, run, veiled=veiled)
         else:
             api.limits.started(run, caller.app)
             api.world.metrics.runs_started.labels(command.surface).inc()
@@ -110,9 +130,9 @@ async def launch(api: Api, caller: Caller, wish: Callable[[str], StartRun], *, c
     raise AssertionError("the last try returns or raises")
 
 
-async def opened(api: Api, run: str, after: int = 0) -> Follower:
-    """A follower of a run that exists. Raises `Missing`, `BadRequest`, `Gone`."""
-    follower = await api.followers.of(run, after)
+async def opened(api: Api, run: str, after: int = 0, *, veiled: bool = True) -> Follower:
+    """A follower of a run that exists. Raises `Missing`, `BadRequest`, `Gone`. Only what shows no words may read without the veil."""
+    follower = await api.followers.of(run, after, veiled=veiled)
     RUN.set(run)
     try:
         with api.limits.reading():

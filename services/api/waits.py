@@ -14,7 +14,7 @@ from services.core.waiting import Wait, waits_of
 async def waits(api: Api, run: str) -> list[dict[str, Any]] | None:
     """Each thing by name; none for a run that has just ended, None where its events are no longer kept."""
     try:
-        follower = await opened(api, run)
+        follower = await opened(api, run, veiled=False)
     except (Gone, Missing):
         return None
     try:

@@ -23,7 +23,7 @@ class Whole:
         self.reasoning += choice["delta"]["reasoning_content"]
         if "finish_reason" not in choice:
             return None
-        step = {} if frame["workflow_step"]["seq"] else {"workflow_step": frame["workflow_step"]}
+        step = {} if frame.get("workflow_step", {"seq": 1})["seq"] else {"workflow_step": frame["workflow_step"]}
         delta = _said("", "") if frame["code"] else _said(self.content, self.reasoning)
         head = {name: frame[name] for name in ("code", "message", "id", "created")}
         more = {"message": delta} if self.as_message else {}

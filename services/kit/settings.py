@@ -305,6 +305,11 @@ class Settings(BaseSettings):
     demo: bool = Field(False, description="Register the app `demo` and its flow at start (only `prozess dev` does).")
     wiki_root: Place | None = Field(None, description="Folder below which the wiki surfaces may read local repositories; empty: none.")
 
+    @property
+    def audit_patience_s(self) -> float:
+        """The longest that a verdict may take, in seconds: two calls of the service, and what is between them."""
+        return 2 * (1 + self.audit_limit_s) + 2
+
 
 def variable(name: str) -> str:
     """The environment name of a field."""

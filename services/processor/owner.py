@@ -22,11 +22,10 @@ from services.core.effects import Broke, Outcome, Piece, Pinned
 from services.core.graph import NO_GRAPH, Graph
 from services.core.problems import Problem
 from services.core.questions import ends_at
-from services.core.run import GRACE_MS, Due, GoOn, TakenOver, Told, due_at, request
+from services.core.run import Due, GoOn, TakenOver, Told, due_at, request
 from services.core.run_state import Active, Errand, NotStarted, RunState
 from services.core.turn import Limits
 from services.kit import tokens
-from services.kit.audit.iflytek import ATTEMPTS, CONNECT_S
 from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.world import World
 from services.processor import fates
@@ -131,7 +130,7 @@ class Owner:
             steps=settings.run_step_limit,
             tokens=tokens.count,
             depth=settings.subflow_depth,
-            audit_ms=int(ATTEMPTS * (CONNECT_S + settings.audit_limit_s) * 1000) + GRACE_MS,
+            audit_ms=int(settings.audit_patience_s * 1000),
         )
         self._deciding = Deciding(ownership.claim, ownership.state, self._limits)
         self._family = Family(self._deciding, self._limits, self._graphs.of)

@@ -25,11 +25,21 @@ from services.core.definition import digest
 
 Chunk = dict[str, Any]
 INTERNAL, INVALID, UNKNOWN_BOT, NO_ENTRY, MODEL, TOOLS, KNOWLEDGE = 40500, 40002, 40001, 40040, 40029, 40023, 40025
+REFUSED_INPUT, REFUSED_OUTPUT = 40363, 40364
 CHUNK, WHOLE = "chat.completion.chunk", "chat.completion"
 PONG: Chunk = {"ping": "pong"}
 _DOCUMENTS = "001"
 _MODEL_FAILED = frozenset({20380, 22302, 23300})
-_OURS = {PARAM_ERROR: INVALID, 20000: NO_ENTRY, 20001: NO_ENTRY, 23700: TOOLS, 20500: KNOWLEDGE}
+_OURS = {
+    PARAM_ERROR: INVALID,
+    20000: NO_ENTRY,
+    20001: NO_ENTRY,
+    23700: TOOLS,
+    20500: KNOWLEDGE,
+    21102: REFUSED_INPUT,
+    21103: REFUSED_OUTPUT,
+    21104: REFUSED_OUTPUT,
+}
 
 
 def to_command(chat: Chat, run: str, app: str, model: Model, *, bot: str, bot_digest: str = "", key: str = "") -> StartRun:

@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import JsonValue
 
 from events.acceptance import Accepted
+from events.audit import AuditEvent
 from events.commands import StartRun
 from events.envelope import Protected, Values
-from events.node import NodeCompleted, NodeFailed, NodeStarted, OutputClosed, OutputOpened
-from events.question import QuestionAsked
+from events.node import NodeCompleted, NodeFailed, NodeStarted, OutputClosed, OutputHeld, OutputOpened
+from events.question import AnswerHeld, AnswerRefused, QuestionAsked
 from events.run import Mode, RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
 from services.api.chat_requests import Chat, Pinned
 from services.api.errors import named
@@ -25,6 +26,8 @@ Values_ = dict[str, JsonValue]
 OUTPUT_KINDS = frozenset({"message", "node-end"})
 _MODEL_KINDS = frozenset({"spark-llm", "decision-making"})
 _FLOW = "flow_obj"
+_ASIDE = AuditEvent | AnswerHeld | AnswerRefused | OutputHeld
+_AUDIT = range(21100, 21105)
 _ZERO = {"completion_tokens": 0, "prompt_tokens": 0, "total_tokens": 0}
 
 
@@ -106,6 +109,8 @@ class Frames:
     def feed(self, event: Accepted) -> list[Frame]:
         """The frames that this event causes."""
         data, time = event.envelope.data, event.meta.time
+        if isinstance(data, _ASIDE):
+            return []
         pieces = self._screen.show(data)
         self._turn_the_page()
         match data:
@@ -210,6 +215,8 @@ class Frames:
     def _end(self, time: int, node: Frame | None, *, code: int = 0, message: str = "Success", usage: Frame) -> list[Frame]:
         self._progress = 1.0
         (frame,) = self._frame(time, node, code=code, message=message, finish="stop", usage=usage)
+        if code in _AUDIT:
+            del frame["workflow_step"]
         return [{**frame, **(named(code) if code else {})}]
 
     @property

@@ -30,7 +30,7 @@ _SPEAKERS = frozenset({"user", "assistant"})
 _FIELD = {"content": "content", "reasoning": "reasoning_content"}
 _NO_MODEL = frozenset({20004, 20005, 20201, 20204, 20207, 40001})
 _UNKNOWN = "the model does not exist, or this app may not use it"
-_OF_REQUEST = frozenset({20363, 20372, 22500})
+_OF_REQUEST = frozenset({20363, 20372, 21102, 21103, 21104, 22500})
 _OF_PLUGINS = range(40023, 40029)
 _RATE, _SLOW, _BROKEN = 429, 504, 502
 

@@ -20,7 +20,7 @@ from services.api.flow_documents import stored
 from services.api.identity import Caller
 from services.api.problems import Json, Refusal
 from services.api.single_nodes import CODE, Single, debugging, running_code
-from services.api.starting import launch
+from services.api.starting import judged, launch
 from services.api.streams import EVENT_ID, whole
 from services.api.subjects import subject_of
 
@@ -90,7 +90,7 @@ async def run_code(body: TriedCode, api: TheApi, caller: KnownCaller, request: R
     drawn, parameters = running_code(body.code, variables, body.app_id, CODE_S)
     noted: dict[str, JsonValue] = {"tried": "code", "app_id": body.app_id, "flow_id": body.flow_id}
     fold = Single(CODE)
-    run, answered = await _run(api, caller, request, drawn, fold, uid=body.uid, parameters=parameters, noted=noted)
+    run, answered = await _run(api, caller, request, drawn, fold, uid=body.uid, parameters=parameters, noted=noted, is_judged=False)
     if answered is None:
         return Response(status_code=204, headers={EVENT_ID: run})
     return _said(run, "data", json.loads(answered["raw_output"]))
@@ -101,10 +101,11 @@ async def _debug(api: Api, caller: Caller, request: Request, body: DebuggedNode,
     if not nodes:
         raise Refusal(_DEBUG, "data.nodes: expected the node to debug")
     node = next((one for one in nodes if one.get("id") == wanted), nodes[0])
-    drawn = debugging(body.id, body.name, body.data.model_dump(), node)
-    fold = Single(str(node.get("id")))
+    is_judged = judged(api, caller, "debug")
+    drawn = debugging(body.id, body.name, body.data.model_dump(), node, told=is_judged)
+    fold = Single(str(node.get("id")), only_outputs=is_judged)
     noted: dict[str, JsonValue] = {"tried": "node", "node": fold.node, "flow_id": body.id}
-    run, answered = await _run(api, caller, request, drawn, fold, noted=noted)
+    run, answered = await _run(api, caller, request, drawn, fold, noted=noted, is_judged=is_judged)
     if answered is None:
         return Response(status_code=204, headers={EVENT_ID: run})
     return _said(run, name, {**answered, "node_type": node["data"]["nodeMeta"]["nodeType"]})
@@ -120,6 +121,7 @@ async def _run(
     uid: str = "",
     parameters: dict[str, JsonValue] | None = None,
     noted: dict[str, JsonValue],
+    is_judged: bool,
 ) -> tuple[str, dict[str, Any] | None]:
     """Start a run of this definition and wait for its end. None where the client left. Raises `Refusal` with the run's code."""
     definition = await stored(api.world.secrets, caller.app, drawn, _DEBUG)
@@ -142,7 +144,7 @@ async def _run(
             ext=Protected[dict[str, JsonValue]](subject=subject, words=noted),
         )
 
-    run, follower = await launch(api, caller, wish)
+    run, follower = await launch(api, caller, wish, is_judged=is_judged, veiled=False)
     try:
         return run, await whole(follower, request, api.world.settings.ping_s, fold.add)
     except Refusal as failure:

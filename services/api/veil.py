@@ -1,0 +1,58 @@
+"""The veil over a run whose words are judged: readers get its events without the words that nobody let pass.
+
+In come accepted events of one run from the first on, or from anywhere with what the run said of its audit; out go the same
+events at the same positions. Shown are what the person said, and what was released: text, questions, answers. Everything else that
+holds words (a model's pieces, what nodes took and gave, results of tools) is there without them. Of a run that works for
+an audited one nothing has passed yet: none of its words are shown. The record itself keeps them, for its operators.
+"""
+
+from dataclasses import replace
+from typing import Any, cast
+
+from events.acceptance import Accepted
+from events.envelope import Fact, Protected
+from events.node import NodeCompleted, NodeEvent, NodeStarted, OutputClosed, OutputHeld, OutputReleased
+from events.question import AnswerHeld, QuestionAnswered, QuestionAsked
+from events.run import Audit, RunCompleted, RunStarted
+
+_START = "node-start"
+_PASSED = (OutputReleased, OutputClosed, QuestionAsked, QuestionAnswered, AnswerHeld)
+
+
+class Veil:
+    """One reader's."""
+
+    def __init__(self, audit: Audit | None = None) -> None:
+        self._audit: Audit | None = audit
+
+    def over(self, event: Accepted) -> Accepted:
+        """The event as readers get it."""
+        data = event.envelope.data
+        if isinstance(data, RunStarted):
+            self._audit = data.audit
+        if not self._audit:
+            return event
+        shown = self._shown(data)
+        return event if shown is data else replace(event, envelope=replace(event.envelope, data=shown))
+
+    def _shown(self, data: Fact) -> Fact:
+        if self._audit == "own" and (isinstance(data, _PASSED) or _of_the_caller(data)):
+            return data
+        return wordless(data) if isinstance(data, NodeEvent | RunCompleted | RunStarted) else data
+
+
+def _of_the_caller(data: Fact) -> bool:
+    """Whether it only says what the run was started with."""
+    return isinstance(data, RunStarted) or (isinstance(data, NodeStarted | NodeCompleted) and data.node.partition("::")[0] == _START)
+
+
+def wordless(data: Fact) -> Fact:
+    """The event without its words. What would have been shown is not even said to be of a node's text."""
+    empty: dict[str, Any] = {}
+    for name in type(data).model_fields:
+        value = getattr(data, name)
+        if isinstance(value, Protected) and cast("Protected[Any]", value).words is not None:
+            empty[name] = cast("Protected[Any]", value).model_copy(update={"words": None})
+    if isinstance(data, OutputHeld):
+        empty["of"] = None
+    return data.model_copy(update=empty) if empty else data

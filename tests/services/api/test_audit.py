@@ -1,0 +1,252 @@
+"""Content audit over HTTP: every door, every code, and nothing that did not pass anywhere. iFlytek's service is a fake on a real socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from events.app import Key
+from events.commands import RegisterApp
+from events.topics import app_stream
+from services.dev.asking import ask
+from services.kit import passwords
+from services.kit.ids import new_id
+from tests.services.api.conftest import House, W, bearer, running, serving
+from tests.services.api.test_chat import content, frames
+from tests.support.asking import direct
+from tests.support.audit_server import AuditServer
+from tests.support.flows import at, end, flow, llm, message, start
+from tests.support.model_server import ModelServer
+
+BAD = "very bad words"
+
+
+@pytest.fixture(scope="module")
+async def audits(anyio_backend: str) -> AsyncIterator[AuditServer]:
+    server = AuditServer(refuse=("bad",))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture(scope="module")
+async def house(audits: AuditServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    async with running(tmp_path_factory.mktemp("audited"), audit_limit_s=0.4, **audits.environment) as world:
+        for name, policy in (("demo", 1), ("free", 0)):
+            key = Key(key=f"{name}-key", secret_hash=passwords.create(f"{name}-secret"))
+            wish = RegisterApp(app=name, name=name, is_tenant=True, source=1, platform_rights=7, audit_policy=policy, keys=(key,))
+            await ask(world, app_stream(name), wish, name, new_id())
+        async for house in serving(world):
+            yield house
+
+
+@pytest.fixture(autouse=True)
+def fresh(audits: AuditServer) -> None:
+    audits.calls.clear()
+    audits.script.clear()
+    audits.held = None
+    audits.arrived.clear()
+
+
+def account(server: ModelServer, text: str) -> dict[str, Any]:
+    """A model that says it; its name does not."""
+    name = "say?text=" + "".join(f"%{byte:02x}" for byte in text.encode())
+    return {"model": name, "domain": name, "url": server.url, "apiKey": "any"}
+
+
+def speaking(server: ModelServer, *texts: str) -> dict[str, Any]:
+    """A flow that shows what a model says."""
+    return flow(
+        start(AGENT_USER_INPUT="string"),
+        llm("ask", "{{q}}", param=account(server, "".join(texts)), q=at("start.AGENT_USER_INPUT")),
+        end("{{said}}", said=at("ask.output")),
+        edges="start > ask > end",
+    )
+
+
+async def chat(house: House, document: dict[str, Any], said: str = "bob", **more: Any) -> tuple[str, list[dict[str, Any]]]:
+    flow_id = await (house.add(document) if more.get("debug") else house.deploy(document))
+    async with house.chat(flow_id, said, **more) as answer:
+        found = await frames(answer)
+    return answer.headers["x-event-id"], found
+
+
+async def everywhere(house: House, run: str) -> str:
+    """What every reader gets of a run."""
+    paths = [f"/v1/runs/{run}{more}" for more in ("", "/text", "/text?from=0", "/events?follow=false", "/events?follow=false&after=3")]
+    paths += [f"/v1/runs/{run}/events?follow=false&frames={one}" for one in ("astron", "agent", "openai", "assistant", "deepwiki")]
+    paths += [f"/v1/audit/events?event_id={run}&limit=200", f"{W}/chat/completions/{run}"]
+    texts = [(await house.http.get(path)).text for path in paths]
+    return "\n".join(texts)
+
+
+async def types(house: House, run: str) -> list[str]:
+    reply = await house.http.get(f"/v1/runs/{run}/events", headers={"Accept": "application/json"})
+    return [one["type"] for one in reply.json()["events"]]
+
+
+async def test_what_passes_is_shown_by_sentences_and_replayed_without_asking_again(
+    house: House, audits: AuditServer, model_server: ModelServer
+):
+    run, found = await chat(house, speaking(model_server, "Tea ", "is ", "hot. ", "So ", "wait."))
+    assert "".join(content(found)) == "Tea is hot. So wait."
+    assert found[-1]["code"] == 0
+    assert audits.told("input") == ['Parameter "AGENT_USER_INPUT" input is "bob".']
+    asked = len(audits.calls)
+    async with house.http.stream("GET", f"{W}/chat/completions/{run}") as again:
+        assert await frames(again) == found
+    assert len(audits.calls) == asked
+    sent = [call.body for call in audits.calls if call.path.endswith("output")]
+    assert {one["chat_sid"] for one in sent} == {run}
+    assert sent[-1]["is_end"] == 1
+    assert [one["pindex"] for one in sent if not one["is_pending"]] == sorted({one["pindex"] for one in sent if not one["is_pending"]})
+
+
+async def test_a_refused_input_is_21102_and_no_node_begins(house: House, model_server: ModelServer):
+    run, found = await chat(house, speaking(model_server, "never"), BAD)
+    assert (found[-1]["code"], "workflow_step" in found[-1]) == (21102, False)
+    assert await types(house, run) == ["run.started", "audit.asked", "audit.judged", "run.failed"]
+
+
+async def test_a_refused_sentence_is_21103_and_no_door_ever_shows_it(house: House, model_server: ModelServer):
+    document = flow(
+        start(AGENT_USER_INPUT="string"),
+        llm("ask", "{{q}}", param=account(model_server, f"Fine. Now {BAD}. More."), q=at("start.AGENT_USER_INPUT")),
+        message("say", "{{said}}", said=at("ask.output")),
+        end(None, said=at("ask.output")),
+        edges="start > ask > say > end",
+    )
+    for debug in (False, True):
+        run, found = await chat(house, document, debug=debug, chat_id=f"c-{debug}")
+        assert "".join(content(found)) == "Fine."
+        last = found[-1]
+        assert (last["code"], "workflow_step" in last, last["choices"][0]["finish_reason"]) == (21103, False, "stop")
+        seen = json.dumps(found) + await everywhere(house, run)
+        seen += (await house.http.get(f"/v1/chats/c-{debug}/messages")).text
+        assert "bad" not in seen
+        assert "Fine." in seen
+
+
+async def test_one_answer_has_only_what_passed(house: House, model_server: ModelServer):
+    flow_id = await house.deploy(speaking(model_server, "Fine. ", BAD, "."))
+    body = {"flow_id": flow_id, "uid": "u", "parameters": {"AGENT_USER_INPUT": "x"}, "stream": False}
+    reply = await house.http.post(f"{W}/chat/completions", json=body)
+    assert reply.json()["code"] == 21103
+    assert "bad" not in reply.text
+
+
+async def test_nodes_and_frames_of_a_good_run_come_without_words_that_were_not_shown(house: House, model_server: ModelServer):
+    document = flow(
+        start(AGENT_USER_INPUT="string"),
+        llm("ask", "{{q}}", param=account(model_server, BAD), q=at("start.AGENT_USER_INPUT")),
+        end("done", q=at("ask.output")),
+        edges="start > ask > end",
+    )
+    run, found = await chat(house, document, debug=True)
+    assert found[-1]["code"] == 0
+    assert "bad" not in json.dumps(found) + await everywhere(house, run)
+    nodes = (await house.http.get(f"/v1/runs/{run}")).json()["nodes"]
+    assert nodes[0]["outputs"] == {"AGENT_USER_INPUT": "bob"}
+
+
+async def test_a_question_and_its_answer_pass_too(house: House, audits: AuditServer):
+    run, found = await chat(house, direct(), "Lin")
+    assert found[-1]["choices"][0]["finish_reason"] == "interrupt"
+    async with house.http.stream("POST", f"{W}/resume", json={"event_id": run, "content": "Bo"}) as answer:
+        rest = await frames(answer)
+    assert "".join(content(rest)) == "Hi Bo"
+    assert audits.told("input")[-1] == "Bo"
+    told = await types(house, run)
+    assert told.index("answer.held") < told.index("question.answered")
+
+
+async def test_a_refused_answer_is_21102_and_the_question_stays(house: House):
+    run, _ = await chat(house, direct(), "Lin")
+    refused = (await house.http.post(f"{W}/resume", json={"event_id": run, "content": BAD})).json()
+    assert refused["code"] == 21102
+    native = await house.http.post(f"/v1/runs/{run}/answer", json={"content": BAD})
+    assert native.json()["code"] == 21102
+    async with house.http.stream("POST", f"{W}/resume", json={"event_id": run, "content": "Bo"}) as answer:
+        assert "".join(content(await frames(answer))) == "Hi Bo"
+
+
+async def test_a_refused_question_is_21104(house: House, audits: AuditServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(audits, "refuse", ("name?",))
+    run, found = await chat(house, direct(), "Lin")
+    assert found[-1]["code"] == 21104
+    assert "name?" not in await everywhere(house, run)
+
+
+@pytest.mark.parametrize("script", [[500, 500], ["10003", "10003"], ["hang", "hang"]])
+async def test_no_verdict_is_21101_after_two_tries(house: House, audits: AuditServer, model_server: ModelServer, script: list[Any]):
+    audits.script += [0, *script]
+    _, found = await chat(house, speaking(model_server, "Fine."))
+    assert found[-1]["code"] == 21101
+    assert "".join(content(found)) == ""
+    assert len(audits.calls) == 3
+
+
+async def test_a_service_that_recovers_is_asked_again(house: House, audits: AuditServer, model_server: ModelServer):
+    audits.script += [503]
+    _, found = await chat(house, speaking(model_server, "Fine."))
+    assert "".join(content(found)) == "Fine."
+
+
+async def test_nothing_is_shown_while_the_verdict_is_out(house: House, audits: AuditServer, model_server: ModelServer):
+    flow_id = await house.deploy(speaking(model_server, "Fine."))
+    audits.held = asyncio.Event()
+    async with house.chat(flow_id, "x") as answer:
+        await audits.arrived.wait()
+        run = answer.headers["x-event-id"]
+        waits = (await house.http.get(f"/v1/runs/{run}?min_position=2")).json()["waits"]
+        assert [one["what"] for one in waits] == ["audit"]
+        audits.held.set()
+        assert "".join(content(await frames(answer))) == "Fine."
+
+
+async def test_the_other_doors_say_it_in_their_own_words(house: House, model_server: ModelServer):
+    flow_id = await house.deploy(speaking(model_server, BAD, "."))
+    body = {"model": flow_id, "messages": [{"role": "user", "content": "x"}]}
+    whole = await house.http.post("/v1/chat/completions", json=body)
+    assert (whole.status_code, whole.json()["error"]["code"]) == (400, "audit_output_error")
+    refused = await house.http.post("/v1/chat/completions", json={**body, "messages": [{"role": "user", "content": BAD}]})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "audit_input_error")
+    streamed = await house.http.post("/v1/chat/completions", json={**body, "stream": True})
+    assert "audit_output_error" in streamed.text
+    assert "bad" not in whole.text + streamed.text
+
+
+async def test_a_debugged_node_s_outputs_are_judged(house: House, model_server: ModelServer):
+    def body(*texts: str) -> dict[str, Any]:
+        (node,) = (one for one in speaking(model_server, *texts)["data"]["nodes"] if one["id"].startswith("spark"))
+        node["data"]["inputs"] = [{"id": "i", "name": "q", "schema": {"type": "string", "value": {"type": "literal", "content": "x"}}}]
+        return {"id": "1", "name": "n", "data": {"nodes": [node], "edges": []}}
+
+    good = (await house.http.post(f"{W}/node/debug", json=body("Fine."))).json()
+    assert json.loads(good["data"]["output"]) == {"output": "Fine."}
+    refused = await house.http.post(f"{W}/node/debug", json=body(BAD))
+    assert refused.json()["code"] == 21103
+    assert "bad" not in refused.text
+
+
+async def test_an_app_without_the_policy_is_never_judged(house: House, audits: AuditServer, model_server: ModelServer):
+    flow_id = await house.deploy(speaking(model_server, BAD))
+    await house.good(f"{W}/auth", {"flow_id": flow_id, "app_id": "free"})
+    async with house.chat(flow_id, BAD, headers=bearer("free")) as answer:
+        assert "".join(content(await frames(answer))) == BAD
+    assert audits.calls == []
+
+
+async def test_verdicts_are_counted_and_no_metric_or_log_has_words(house: House, audits: AuditServer, model_server: ModelServer):
+    await chat(house, speaking(model_server, BAD, "."))
+    text = (await house.http.get("/metrics")).text
+    assert 'prozess_audits_total{of="output",verdict="refuse"}' in text
+    assert "bad words" not in text
+
+
+async def test_a_chat_remembers_only_what_was_shown(house: House, audits: AuditServer, model_server: ModelServer):
+    await chat(house, speaking(model_server, "Fine."), "one", chat_id="remembers")
+    messages = (await house.http.get("/v1/chats/remembers/messages")).json()["messages"]
+    assert [(one["role"], one["content"]) for one in messages] == [("user", "one"), ("assistant", "Fine.")]
