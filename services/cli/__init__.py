@@ -10,7 +10,7 @@ from typing import Any
 
 from cyclopts import App, CycloptsError
 
-from services.cli import apps, house, programs, providers, record, rows
+from services.cli import apps, house, programs, providers, record, rows, secrets
 from services.kit import logs
 from services.kit.errors import Refused
 from services.kit.exits import BROKE, REFUSED, say
@@ -32,7 +32,7 @@ def build() -> App:
         version=_version,
         help_format="markdown",
     )
-    for part in (programs, record, rows, house, apps, providers):
+    for part in (programs, record, rows, house, apps, providers, secrets):
         part.register(app)
     return app
 

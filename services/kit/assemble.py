@@ -17,10 +17,11 @@ from services.kit.database import Database
 from services.kit.errors import LogError, Refused
 from services.kit.files import ObjectFiles
 from services.kit.ids import Minter
+from services.kit.keyring import derived, keyring
 from services.kit.log import Log
 from services.kit.logs import logger
 from services.kit.metrics import Metrics
-from services.kit.secrets_store import StoredSecrets, derived, master_key
+from services.kit.secrets_store import StoredSecrets
 from services.kit.settings import Settings
 from services.kit.world import World
 
@@ -36,9 +37,10 @@ def build_log(settings: Settings) -> Log:
     return SqliteLog(settings.data / "log.sqlite", settings.partitions)
 
 
-def build_files(settings: Settings, master: bytes) -> ObjectFiles:
-    """The store of files: the one that is named, else a folder beside the rest. Raises `Refused`."""
-    return ObjectFiles(settings.files, settings.data / "files", derived(master, b"prozess files: links"), settings.file_link_s)
+def build_files(settings: Settings, *masters: bytes) -> ObjectFiles:
+    """The store of files: the one that is named, else a folder beside the rest. The first master key signs links. Raises `Refused`."""
+    keys = [derived(master, b"prozess files: links") for master in reversed(masters)]
+    return ObjectFiles(settings.files, settings.data / "files", keys, settings.file_link_s)
 
 
 def build_world(settings: Settings, log: Log | None = None) -> World:
@@ -49,14 +51,14 @@ def build_world(settings: Settings, log: Log | None = None) -> World:
     make_folder(settings)
     clock = SystemClock()
     database = Database(settings)
-    master = master_key(settings)
+    ring = keyring(settings)
     return World(
         settings=settings,
         log=build_log(settings) if log is None else log,
         blobs=FolderBlobs(settings.data / "blobs"),
-        files=build_files(settings, master),
+        files=build_files(settings, *(key.value for key in ring.keys)),
         database=database,
-        secrets=StoredSecrets(database, master, clock),
+        secrets=StoredSecrets(database, ring, clock),
         clock=clock,
         minter=Minter(clock),
         metrics=Metrics(),
@@ -74,6 +76,7 @@ async def open_world(settings: Settings, log: Log | None = None, program: str = 
         stack.push_async_callback(world.traces.close)
         stack.push_async_callback(world.database.dispose)
         await world.database.check_schema()
+        await check_secrets(world)
         stack.push_async_callback(world.log.stop)
         await world.log.start()
         world.metrics.log_reachable.set(1)
@@ -83,6 +86,12 @@ async def open_world(settings: Settings, log: Log | None = None, program: str = 
         except (LogError, SQLAlchemyError, OSError) as wrong:
             logger(__name__).warning("clock", unknown=str(wrong))
         yield world
+
+
+async def check_secrets(world: World) -> None:
+    """Raises `Refused` where the master key is not that of the secrets in the rows."""
+    if isinstance(world.secrets, StoredSecrets):
+        await world.secrets.check()
 
 
 def make_folder(settings: Settings) -> None:

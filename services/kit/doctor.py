@@ -5,6 +5,7 @@ A check that takes too long is a finding too.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +19,8 @@ from services.kit.assemble import build_log, make_folder
 from services.kit.clock import SystemClock
 from services.kit.database import Database
 from services.kit.errors import ProzessError
-from services.kit.secrets_store import master_key
+from services.kit.keyring import keyring
+from services.kit.secrets_store import StoredSecrets
 from services.kit.settings import Settings
 from services.kit.skew import skews
 from services.kit.sqlite_view import SqliteView
@@ -45,7 +47,7 @@ async def examine(settings: Settings, patience: float = 15.0) -> AsyncIterator[F
         "database": lambda: _database(database),
         "migrations": lambda: _migrations(database),
         "clock": lambda: _clock(settings, database),
-        "master key": lambda: _master_key(settings),
+        "master key": lambda: _master_key(settings, database),
         "model endpoint": lambda: _model(settings),
     }
     try:
@@ -127,11 +129,17 @@ async def _clock(settings: Settings, database: Database) -> Finding:
     return Finding("clock", "good", "It agrees with the database and the log.")
 
 
-async def _master_key(settings: Settings) -> Finding:
+async def _master_key(settings: Settings, database: Database) -> Finding:
     given = bool(settings.master_key or settings.master_key_file)
     if not given and not (settings.data / "master.key").exists():
         return Finding("master key", "note", "There is none yet; the first program makes `master.key` in the data folder: back it up.")
-    master_key(settings)
+    ring = keyring(settings)
+    store = StoredSecrets(database, ring, SystemClock())
+    with contextlib.suppress(SQLAlchemyError):  # there are no rows yet, or they do not answer, which other findings say
+        await store.check()
+        left = sum(count for id_, count in (await store.counts()).items() if id_ != ring.current.id)
+        if left and len(ring.keys) > 1:
+            return Finding("master key", "note", f"{left} secrets are sealed with an older key: `prozess secrets rotate` seals them anew.")
     if settings.kafka and not given:
         said = "It is in this data folder only: give PROZESS_MASTER_KEY_FILE to all programs that run on other machines."
         return Finding("master key", "note", said)

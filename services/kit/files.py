@@ -5,7 +5,7 @@ file's extension. Nothing in the store is public: whoever has a link of the last
 folder or anything `obstore` opens by URL (S3, Google, Azure).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -60,13 +60,13 @@ class Files(Protocol):
 class ObjectFiles:
     """Files in an object store."""
 
-    def __init__(self, place: str, folder: Path, signing: bytes, lasting_s: int) -> None:
-        """`place` is a URL, or empty for the folder. Raises `Refused` for a URL that nothing opens."""
+    def __init__(self, place: str, folder: Path, signing: bytes | Sequence[bytes], lasting_s: int) -> None:
+        """`place` is a URL, or empty for the folder; the last of `signing` signs, all are believed. Raises `Refused` for a wrong URL."""
         try:
             self._store = from_url(place, retry_config=_RETRIES) if place else LocalStore(folder, mkdir=True)
         except (BaseError, ValueError, OSError):
             raise Refused("PROZESS_FILES is not right: expected a URL such as s3://bucket/folder that this program can open.") from None
-        self._tokens = URLSafeTimedSerializer(signing, salt="prozess files")
+        self._tokens = URLSafeTimedSerializer([signing] if isinstance(signing, bytes) else list(signing), salt="prozess files")
         self._lasting_s = lasting_s
 
     async def put(self, key: str, content: IO[bytes]) -> None:

@@ -10,5 +10,6 @@ secrets = sa.Table(
     sa.Column("reference", Text, primary_key=True),
     sa.Column("app", Text, nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("key_id", Text, nullable=False, server_default=""),
     sa.Column("created", Whole, nullable=False, server_default="0"),
 )

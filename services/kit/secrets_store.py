@@ -1,131 +1,163 @@
 """Secrets in the rows, sealed: the adapter of the `Secrets` port.
 
-In comes a value, out goes a reference. The reference is an HMAC of app and value, so that the same value of the same
-app is the same reference and a definition's hash stays; the value is sealed with AES-256-GCM, bound to app and
-reference. Both keys are derived from one master key, which never enters the database or the log.
+In comes a value, out goes a reference. The reference is an HMAC of app and value, so that the same value of the same app is the
+same reference and a definition's hash stays; the value is sealed with AES-256-GCM, bound to app and reference, under the first
+master key of the ring, whose id stands beside it. Keys never enter the database or the log. A ring whose file has changed is read
+again: before a value is sealed, and where a key is asked for that is not in it.
 """
 
 import hmac
-import os
-import re
 import secrets
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from services.kit.clock import Clock
 from services.kit.database import Database, is_gone
 from services.kit.errors import Refused, SecretMissing
+from services.kit.keyring import Keyring, MasterKey, derived
+from services.kit.logs import logger
 from services.kit.secret_table import secrets as table
 from services.kit.secrets import is_reference
-from services.kit.settings import Settings
 
-_KEY_BYTES = 32
+NAMING = "naming"
+"""In place of a reference: the row whose value names all others. It is written by the first rotation; until then it is derived."""
 _NONCE_BYTES = 12
-_HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 _PATIENT = AsyncRetrying(
     retry=retry_if_exception(is_gone), wait=wait_random_exponential(multiplier=0.05, max=1), stop=stop_after_delay(45), reraise=True
 )
 """An effect that needs a key waits for a database that is away, but not longer than it may be silent."""
-_HOW = "64 hexadecimal digits, as `openssl rand -hex 32` writes them"
 
 
 class StoredSecrets:
     """Secrets in the table `secrets`."""
 
-    def __init__(self, database: Database, master: bytes, clock: Clock) -> None:
+    def __init__(self, database: Database, master: bytes | Keyring, clock: Clock) -> None:
+        self.ring = master if isinstance(master, Keyring) else Keyring([MasterKey.of(master)])
         self._database = database
         self._clock = clock
-        self._naming = derived(master, b"prozess secrets: references")
-        self._sealing = AESGCM(derived(master, b"prozess secrets: values"))
+        self._sealing: dict[str, AESGCM] = {}
 
     async def put(self, app: str, value: str) -> str:
         """See `Secrets.put`."""
-        reference = "secret:" + hmac.digest(self._naming, f"{app}\0{value}".encode(), "sha256").hex()[:32]
+        self._refresh()
+        reference = "secret:" + hmac.digest(await self._naming(), f"{app}\0{value}".encode(), "sha256").hex()[:32]
         async with self._database.connect() as connection:
             known = await connection.scalar(select(table.c.reference).where(table.c.reference == reference))
         if known is None:
-            nonce = secrets.token_bytes(_NONCE_BYTES)
-            sealed = nonce + self._sealing.encrypt(nonce, value.encode(), _bound(app, reference))
-            try:
+            sealed_with = await self._insert(app, reference, value)
+            if self._refresh() and self.ring.current != sealed_with:  # a rotation began meanwhile, and may have passed this row by
                 async with self._database.begin(durable=True) as connection:
-                    row = {"reference": reference, "app": app, "sealed": sealed, "created": self._clock.now()}
-                    await connection.execute(insert(table).values(row))
-            except IntegrityError:
-                pass  # another caller put the same value meanwhile
+                    await connection.execute(update(table).where(table.c.reference == reference).values(self.seal(app, reference, value)))
         return reference
 
     async def resolve(self, app: str, reference: str) -> str:
         """See `Secrets.resolve`."""
         if not is_reference(reference):
             raise SecretMissing("this is no reference to a secret")
-        sealed: bytes | None = await _PATIENT.copy()(self._sealed, app, reference)
-        if sealed is None:
+        found: tuple[bytes, str] | None = await _PATIENT.copy()(self._sealed, app, reference)
+        if found is None:
             raise SecretMissing(f"{reference} is not a secret of this app")
-        try:
-            return self._sealing.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(app, reference)).decode()
-        except InvalidTag:
-            raise SecretMissing(f"{reference} was sealed with another master key") from None
+        value = self.open(app, reference, *found)
+        if value is None and self._refresh():
+            value = self.open(app, reference, *found)
+        if value is None:
+            raise SecretMissing(f"{reference} was sealed with another master key")
+        return value
 
-    async def _sealed(self, app: str, reference: str) -> bytes | None:
+    async def check(self) -> None:
+        """Raises `Refused` where the rows hold secrets that none of the keys opens."""
+        counts = await self.counts()
+        missing = {id_: count for id_, count in counts.items() if id_ and self.ring.find(id_) is None}
+        if counts.get("") and not await self._opens_unnamed():
+            missing[""] = counts[""]
+        if not missing:
+            return
+        wanted = ", ".join(f"the key {id_}" if id_ else "an earlier key" for id_ in sorted(missing))
+        here = f"here is only {', '.join(key.id for key in self.ring.keys)}"
+        if self.ring.is_new and self.ring.path is not None:
+            self.ring.path.unlink(missing_ok=True)
+            here = f"there was none in {self.ring.path}"
+        raise Refused(
+            f"the master key is not the right one: {sum(missing.values())} secrets in the rows were sealed with {wanted}, and {here}; "
+            "give that key with PROZESS_MASTER_KEY_FILE, or behind the newer one in its file."
+        )
+
+    async def counts(self) -> dict[str, int]:
+        """How many secrets each key has sealed, by its id; "" for those of before there were ids."""
+        counted = select(table.c.key_id, func.count().label("total")).group_by(table.c.key_id)
         async with self._database.connect() as connection:
-            return await connection.scalar(select(table.c.sealed).where(table.c.reference == reference, table.c.app == app))
+            return {row.key_id: int(row.total) for row in await connection.execute(counted)}
 
+    def seal(self, app: str, reference: str, value: str) -> dict[str, object]:
+        """What of a row depends on the key: the current one."""
+        key, nonce = self.ring.current, secrets.token_bytes(_NONCE_BYTES)
+        return {"sealed": nonce + self._cipher(key).encrypt(nonce, value.encode(), _bound(app, reference)), "key_id": key.id}
 
-def master_key(settings: Settings) -> bytes:
-    """The 32 bytes: from the setting, from the named file, or from `master.key` in the data folder, made if missing. Raises `Refused`."""
-    if settings.master_key:
-        return _parsed(settings.master_key, "PROZESS_MASTER_KEY")
-    if settings.master_key_file is not None:
-        return _read(settings.master_key_file)
-    path = settings.data / "master.key"
-    return _read(path) if path.exists() else _made(path)
+    def open(self, app: str, reference: str, sealed: bytes, key_id: str) -> str | None:
+        """The value; None where no key of the ring opens it."""
+        named = self.ring.find(key_id)
+        for key in (named,) if named else () if key_id else self.ring.keys:
+            try:
+                return self._cipher(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(app, reference)).decode()
+            except InvalidTag:
+                continue
+        return None
 
+    async def keep_naming(self) -> None:
+        """Write down what names the secrets, before the key that it is derived from goes."""
+        async with self._database.connect() as connection:
+            known = await connection.scalar(select(table.c.reference).where(table.c.reference == NAMING))
+        if known is None:
+            await self._insert("", NAMING, (await self._naming()).hex())
 
-def _made(path: Path) -> bytes:
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(file, "w", encoding="ascii") as out:
-            out.write(secrets.token_hex(_KEY_BYTES) + "\n")
-            out.flush()
-            os.fsync(out.fileno())
+    async def _naming(self) -> bytes:
+        found = await self._sealed("", NAMING)
+        if found is None:
+            return derived(self.ring.oldest.value, b"prozess secrets: references")
+        kept = self.open("", NAMING, *found)
+        if kept is None and self._refresh():
+            kept = self.open("", NAMING, *found)
+        if kept is None:
+            raise Refused("the master key is not the right one: it does not open what names the secrets.")
+        return bytes.fromhex(kept)
+
+    async def _insert(self, app: str, reference: str, value: str) -> MasterKey:
+        key = self.ring.current
+        row = {"reference": reference, "app": app, "created": self._clock.now(), **self.seal(app, reference, value)}
         try:
-            os.link(draft, path)  # appears whole, and only one of several programs starting together wins
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    except OSError as wrong:
-        raise Refused(f"the master key cannot be written to {path}: {(wrong.strerror or 'unknown').lower()}.") from None
-    return _read(path)
+            async with self._database.begin(durable=True) as connection:
+                await connection.execute(insert(table).values(row))
+        except IntegrityError:
+            pass  # another caller put the same value meanwhile
+        return key
 
+    async def _sealed(self, app: str, reference: str) -> tuple[bytes, str] | None:
+        wanted = select(table.c.sealed, table.c.key_id).where(table.c.reference == reference, table.c.app == app)
+        async with self._database.connect() as connection:
+            row = (await connection.execute(wanted)).one_or_none()
+        return None if row is None else (row.sealed, row.key_id)
 
-def _read(path: Path) -> bytes:
-    try:
-        return _parsed(path.read_text(encoding="ascii").strip(), str(path))
-    except OSError as wrong:
-        raise Refused(f"the master key file {path} cannot be read: {(wrong.strerror or 'unknown').lower()}.") from None
-    except UnicodeDecodeError:
-        raise Refused(f"{path} must hold {_HOW}.") from None
+    async def _opens_unnamed(self) -> bool:
+        wanted = select(table.c.app, table.c.reference, table.c.sealed).where(table.c.key_id == "").limit(1)
+        async with self._database.connect() as connection:
+            row = (await connection.execute(wanted)).one_or_none()
+        return row is None or self.open(row.app, row.reference, row.sealed, "") is not None
 
+    def _refresh(self) -> bool:
+        if not self.ring.refresh():
+            return False
+        logger(__name__).info("master_key_changed", key_id=self.ring.current.id, keys=len(self.ring.keys))
+        return True
 
-def _parsed(text: str, where: str) -> bytes:
-    if _HEX_KEY.fullmatch(text) is None:
-        raise Refused(f"{where} must hold {_HOW}.")
-    return bytes.fromhex(text)
-
-
-def derived(master: bytes, purpose: bytes) -> bytes:
-    """A key of 32 bytes for one purpose only."""
-    return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=purpose).derive(master)
+    def _cipher(self, key: MasterKey) -> AESGCM:
+        known = self._sealing.get(key.id)
+        if known is None:
+            known = self._sealing[key.id] = AESGCM(derived(key.value, b"prozess secrets: values"))
+        return known
 
 
 def _bound(app: str, reference: str) -> bytes:

@@ -99,9 +99,14 @@ class Settings(BaseSettings):
     database_max_size: int = Field(30, ge=1, le=1000, description="Connections to PostgreSQL that one program has at most.")
     database_max_queries: int = Field(50_000, ge=1, description="Statements after which such a connection is made anew.")
     database_idle_s: float = Field(300.0, ge=1, le=86_400, description="Idle time after which such a connection is made anew, in seconds.")
-    master_key: str = Field("", description="Master key of the secrets, 64 hexadecimal digits; wins over the file.", repr=False)
+    master_key: str = Field(
+        "",
+        description="Master key of the secrets, 64 hexadecimal digits; older ones, still read, behind it after commas. Wins over the file.",
+        repr=False,
+    )
     master_key_file: Place | None = Field(
-        None, description="File with the master key of the secrets; default: `master.key` in the data folder, made at first use."
+        None,
+        description="File with that key, older ones in further lines; default: `master.key` in the data folder, made at first use.",
     )
 
     profile: Literal["", "documented"] = Field(

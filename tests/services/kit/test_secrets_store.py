@@ -10,9 +10,11 @@ from sqlalchemy import func, select
 from services.kit.clock import SystemClock
 from services.kit.database import Database
 from services.kit.errors import Refused, SecretMissing
+from services.kit.keyring import Keyring, MasterKey, keyring
+from services.kit.rotation import Resealed, reseal
 from services.kit.secret_table import secrets as table
 from services.kit.secrets import is_reference
-from services.kit.secrets_store import StoredSecrets, master_key
+from services.kit.secrets_store import StoredSecrets
 from services.kit.settings import load
 
 MASTER = bytes(range(32))
@@ -109,9 +111,9 @@ async def test_a_sealed_value_that_was_moved_to_another_row_does_not_open(store:
 def test_the_key_file_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path):
     settings = load(data=tmp_path / "data", master_key=None)
 
-    first = master_key(settings)
+    first = keyring(settings)
 
-    assert master_key(settings) == first
+    assert (first.is_new, keyring(settings).keys) == (True, first.keys)
     assert stat.S_IMODE((tmp_path / "data" / "master.key").stat().st_mode) == 0o600
     assert [file.name for file in (tmp_path / "data").iterdir()] == ["master.key"]
 
@@ -119,7 +121,7 @@ def test_the_key_file_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path
 def test_a_given_key_wins_over_the_file_and_makes_none(tmp_path: Path):
     settings = load(data=tmp_path, master_key=MASTER.hex())
 
-    assert master_key(settings) == MASTER
+    assert keyring(settings).current.value == MASTER
     assert not list(tmp_path.iterdir())
 
 
@@ -129,16 +131,100 @@ def test_a_key_file_with_something_else_is_refused_with_its_name(tmp_path: Path,
     file.write_text(text, encoding="utf-8")
 
     with pytest.raises(Refused, match="key must hold 64 hexadecimal digits"):
-        master_key(load(data=tmp_path, master_key_file=file))
+        keyring(load(data=tmp_path, master_key_file=file))
 
 
 def test_a_wrong_key_in_the_environment_is_refused_by_the_name_of_its_variable(tmp_path: Path):
     with pytest.raises(Refused, match=r"^PROZESS_MASTER_KEY must hold 64") as no:
-        master_key(load(data=tmp_path, master_key="sausage"))
+        keyring(load(data=tmp_path, master_key="sausage"))
 
     assert "sausage" not in str(no.value)
 
 
 def test_a_named_key_file_that_is_not_there_is_not_made(tmp_path: Path):
     with pytest.raises(Refused, match="cannot be read: no such file"):
-        master_key(load(data=tmp_path, master_key_file=tmp_path / "nothing"))
+        keyring(load(data=tmp_path, master_key_file=tmp_path / "nothing"))
+
+
+def ring_of(tmp_path: Path, *keys: bytes) -> Keyring:
+    file = tmp_path / "ring"
+    file.write_text("\n".join(key.hex() for key in keys))
+    return keyring(load(data=tmp_path, master_key=None, master_key_file=file))
+
+
+async def test_each_ciphertext_names_the_key_that_sealed_it(store: StoredSecrets):
+    await store.put("demo", VALUE)
+    assert await store.counts() == {MasterKey.of(MASTER).id: 1}
+
+
+async def test_what_an_older_key_sealed_is_read_beside_the_new_one(store: StoredSecrets, database: Database, tmp_path: Path):
+    reference = await store.put("demo", VALUE)
+    both = StoredSecrets(database, ring_of(tmp_path, bytes(32), MASTER), SystemClock())
+    assert await both.resolve("demo", reference) == VALUE
+    assert await both.put("demo", VALUE) == reference
+
+
+async def test_a_rotation_seals_everything_anew_and_references_stay(store: StoredSecrets, database: Database, tmp_path: Path):
+    references = [await store.put("demo", f"{VALUE}{number}") for number in range(250)]
+    told: list[tuple[int, int]] = []
+    both = StoredSecrets(database, ring_of(tmp_path, bytes(32), MASTER), SystemClock())
+    assert await reseal(database, both, lambda done, total: told.append((done, total))) == Resealed(250, 0)
+    assert (told[0], told[-1]) == ((0, 250), (250, 250))
+    new = StoredSecrets(database, bytes(32), SystemClock())
+    assert await new.resolve("demo", references[7]) == f"{VALUE}7"
+    assert await new.put("demo", f"{VALUE}7") == references[7]
+    assert await new.counts() == {MasterKey.of(bytes(32)).id: 251}
+    assert await reseal(database, new, lambda *_: None) == Resealed(0, 0)
+
+
+async def test_an_interrupted_rotation_goes_on_where_it_stopped(store: StoredSecrets, database: Database, tmp_path: Path):
+    for number in range(250):
+        await store.put("demo", f"{VALUE}{number}")
+    both = StoredSecrets(database, ring_of(tmp_path, bytes(32), MASTER), SystemClock())
+
+    def stop(done: int, _total: int) -> None:
+        if done >= 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await reseal(database, both, stop)
+    assert (await both.counts())[MasterKey.of(MASTER).id] == 150
+    assert await reseal(database, both, lambda *_: None) == Resealed(150, 0)
+
+
+async def test_a_program_that_runs_sees_the_new_key_in_the_file(database: Database, tmp_path: Path):
+    running = StoredSecrets(database, ring_of(tmp_path, MASTER), SystemClock())
+    first = await running.put("demo", VALUE)
+    rotating = StoredSecrets(database, ring_of(tmp_path, MASTER), SystemClock())
+    rotating.ring.write([MasterKey.of(bytes(32)), MasterKey.of(MASTER)])
+    await reseal(database, rotating, lambda *_: None)
+    assert await running.resolve("demo", first) == VALUE
+    await running.put("demo", "another")
+    assert MasterKey.of(MASTER).id not in await running.counts()
+
+
+async def test_a_wrong_key_is_refused_at_the_start_with_what_to_do(store: StoredSecrets, database: Database):
+    await StoredSecrets(database, bytes(32), SystemClock()).check()
+    await store.put("demo", VALUE)
+    await store.check()
+    with pytest.raises(Refused) as no:
+        await StoredSecrets(database, bytes(32), SystemClock()).check()
+    assert all(said in str(no.value) for said in ("1 secrets", MasterKey.of(MASTER).id, "PROZESS_MASTER_KEY_FILE"))
+
+
+async def test_a_lost_key_is_refused_and_no_other_takes_its_place(store: StoredSecrets, database: Database, tmp_path: Path):
+    await store.put("demo", VALUE)
+    made = keyring(load(data=tmp_path, master_key=None))
+    with pytest.raises(Refused, match="there was none in"):
+        await StoredSecrets(database, made, SystemClock()).check()
+    assert not (tmp_path / "master.key").exists()
+
+
+async def test_secrets_of_before_there_were_ids_are_read_and_checked(store: StoredSecrets, database: Database):
+    reference = await store.put("demo", VALUE)
+    async with database.begin() as connection:
+        await connection.execute(table.update().values(key_id=""))
+    await store.check()
+    assert await store.resolve("demo", reference) == VALUE
+    with pytest.raises(Refused, match="an earlier key"):
+        await StoredSecrets(database, bytes(32), SystemClock()).check()
