@@ -6,6 +6,7 @@ Plain ASGI, outermost first as listed in `services.api.app`. Streams pass throug
 import asyncio
 from collections.abc import Iterable, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
@@ -65,7 +66,7 @@ class Paths:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Deprecation"] = _DEPRECATED
-                headers.append("Link", f'<{path.encode("ascii", "replace").decode()}>; rel="successor-version"')
+                headers.append("Link", f'<{quote(path)}>; rel="successor-version"')
             await send(message)
 
         await self._app(scope, receive, tell)

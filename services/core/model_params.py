@@ -4,7 +4,6 @@ In come a node's parameters and messages; out goes a `ModelRequest`. What a mode
 block, or the text itself.
 """
 
-import re
 from typing import Literal, cast
 
 from pydantic import Field, JsonValue
@@ -17,7 +16,7 @@ from services.core.template import parse, render
 from services.core.values import read
 
 OPENAI = "openai"
-_FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+_FENCE = "```"
 
 
 class ModelParams(Params):
@@ -88,10 +87,16 @@ def object_in(content: str, written: str = "") -> dict[str, JsonValue] | None:
     """The JSON object in an answer: what the pattern finds, else a fenced block, else all of it. None where that is no object."""
     found = pattern(written, "the pattern").found_in(content) if written else None
     if found is None:
-        fenced = _FENCED.search(content)
-        found = content if fenced is None else fenced[1]
+        found = _fenced(content)
     try:
         answer = read(found)
     except ValueError:
         return None
     return cast("dict[str, JsonValue]", answer) if isinstance(answer, dict) else None
+
+
+def _fenced(content: str) -> str:
+    """The first fenced block of an answer, without its language; all of it where there is none."""
+    _, opening, rest = content.partition(_FENCE)
+    inner, closing, _ = rest.partition(_FENCE)
+    return inner.removeprefix("json").strip() if opening and closing else content

@@ -8,7 +8,6 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
-from jsonschema import Draft7Validator, SchemaError
 from pydantic import JsonValue, ValidationError
 
 from services.core import document as shapes
@@ -16,6 +15,7 @@ from services.core.codes import Code
 from services.core.kind import Input, Kind, Node, Output, Params, Source
 from services.core.kinds import KINDS
 from services.core.problems import Problem
+from services.core.schemas import wrong
 from services.core.values import MAX_DEPTH, Schema, deeper, is_of, literal, misfits
 
 
@@ -26,8 +26,8 @@ def node_of(part: shapes.NodePart) -> Node:
         raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{part.id}: the node kind {part.kind} is not known")
     try:
         param = kind.params.model_validate(part.data.param)
-    except ValidationError as wrong:
-        raise Problem(Code.PROTOCOL_VALIDATION_ERROR, f"{part.id}: nodeParam.{shapes.told(wrong)}") from None
+    except ValidationError as misfit:
+        raise Problem(Code.PROTOCOL_VALIDATION_ERROR, f"{part.id}: nodeParam.{shapes.told(misfit)}") from None
     outputs = tuple(Output(one.name, one.required, one.schema_, one.file_type, one.allowed) for one in part.data.outputs)
     node = Node(
         id=part.id,
@@ -47,8 +47,8 @@ def node_of(part: shapes.NodePart) -> Node:
 def _inputs(part: shapes.NodePart, kind: Kind, param: Params) -> tuple[Input, ...]:
     try:
         more = kind.more_inputs(param) if kind.more_inputs else ()
-    except ValidationError as wrong:
-        raise Problem(Code.PROTOCOL_VALIDATION_ERROR, f"{part.id}: nodeParam: {shapes.told(wrong)}") from None
+    except ValidationError as misfit:
+        raise Problem(Code.PROTOCOL_VALIDATION_ERROR, f"{part.id}: nodeParam: {shapes.told(misfit)}") from None
     taken = {one.name for one in more}
     return tuple(_input(one, part.id) for one in (*(one for one in part.data.inputs if one.name not in taken), *more))
 
@@ -73,9 +73,9 @@ def _schema(node: str, outputs: Sequence[Output], *, closed: bool) -> str:
                 Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR,
                 f"{node}: output {one.name}: a schema may not use $ref nor be nested deeper than {MAX_DEPTH}",
             )
-        wrong = _wrong(json.dumps(one.schema))
-        if wrong:
-            raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node}: output {one.name} is no JSON Schema: {wrong}")
+        said = _wrong(json.dumps(one.schema))
+        if said:
+            raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node}: output {one.name} is no JSON Schema: {said}")
         properties[one.name] = one.schema
     whole: Schema = {"type": "object", "properties": properties, "required": [one.name for one in outputs if one.required]}
     if closed:
@@ -83,14 +83,8 @@ def _schema(node: str, outputs: Sequence[Output], *, closed: bool) -> str:
     return json.dumps(whole)
 
 
-@lru_cache(maxsize=1024)
-def _wrong(schema: str) -> str:
-    """What is wrong with a schema; most of them are one of a few."""
-    try:
-        Draft7Validator.check_schema(json.loads(schema))
-    except SchemaError as wrong:
-        return wrong.message[:200]
-    return ""
+_wrong = lru_cache(maxsize=1024)(wrong)
+"""Most schemas are one of a few."""
 
 
 def _refers(part: JsonValue) -> bool:

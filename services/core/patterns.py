@@ -21,7 +21,7 @@ MAX_PATTERN = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern; `.` matches line ends too."""
+    """A compiled pattern."""
 
     _compiled: Any
 
@@ -33,12 +33,12 @@ class Pattern:
         return (match.group(1) if self._compiled.groups else match.group(0)) or ""
 
 
-def pattern(written: str, where: str) -> Pattern:
-    """The pattern. Raises 22101 naming `where` and what is wrong."""
+def pattern(written: str, where: str, *, dot_is_all: bool = True) -> Pattern:
+    """The pattern; `dot_is_all`: `.` matches line ends too. Raises 22101 naming `where` and what is wrong."""
     if len(written) > MAX_PATTERN:
         raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{where}: a regular expression may have {MAX_PATTERN} characters")
     try:
-        return _compiled(written)
+        return _compiled(written, dot_is_all)
     except re2.error as wrong:
         said: object = wrong.args[0] if wrong.args else b""
         reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
@@ -49,9 +49,9 @@ def pattern(written: str, where: str) -> Pattern:
 
 
 @lru_cache(maxsize=256)
-def _compiled(written: str) -> Pattern:
+def _compiled(written: str, dot_is_all: bool) -> Pattern:
     options: Any = re2.Options()
     options.log_errors = False
     options.max_mem = _MEMORY
-    options.dot_nl = True
+    options.dot_nl = dot_is_all
     return Pattern(re2.compile(written, options))

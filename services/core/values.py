@@ -6,23 +6,22 @@ No expression is ever evaluated: a literal is read as JSON.
 
 import json
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import cast
 
-from jsonschema import Draft7Validator
-from jsonschema.protocols import Validator
 from pydantic import JsonValue
 from pydantic_core import from_json
 from referencing.exceptions import Unresolvable
-from referencing.jsonschema import EMPTY_REGISTRY
 
 from services.core.codes import Code
 from services.core.problems import Problem
+from services.core.schemas import mistakes
 
 Schema = dict[str, JsonValue]
 
 _DEFAULTS: dict[str, str] = {"string": '""', "number": "0.0", "integer": "0", "boolean": "false", "array": "[]", "object": "{}"}
 TYPES = frozenset(_DEFAULTS)
+_TOLD = 300
+"""So many characters of a rule are told."""
 MAX_DEPTH = 64
 """How deep a value that was read from a text, or a schema, may be nested: events must stay readable for everybody."""
 
@@ -139,8 +138,8 @@ def properties_of(schema: Mapping[str, JsonValue]) -> dict[str, Schema]:
 def misfits(value: JsonValue, schema: str) -> str:
     """What of `value` breaks the JSON Schema (draft 7, given as JSON text): sentences joined by `; `, empty if nothing."""
     try:
-        found = sorted(_validator(schema).iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
-    except (ArithmeticError, RecursionError, Unresolvable):
+        found = mistakes(value, schema)
+    except (ArithmeticError, RecursionError, Unresolvable, Problem):
         return "the value cannot be checked against its schema"
     return "; ".join(
         f"{'.'.join(map(str, error.absolute_path)) or 'the value'}: {_said(error.validator, error.validator_value)}" for error in found
@@ -149,12 +148,7 @@ def misfits(value: JsonValue, schema: str) -> str:
 
 def _said(rule: object, wanted: object) -> str:
     if rule == "required":
-        return f"these are required: {', '.join(cast('list[str]', wanted))}"
+        return f"these are required: {', '.join(cast('list[str]', wanted))[:_TOLD]}"
     if rule == "additionalProperties":
         return "there is an unknown key"
-    return f"it breaks {rule} = {json.dumps(wanted, ensure_ascii=False)}"
-
-
-@lru_cache(maxsize=1024)
-def _validator(schema: str) -> Validator:
-    return Draft7Validator(json.loads(schema), registry=EMPTY_REGISTRY)  # nothing is ever fetched
+    return f"it breaks {rule} = {json.dumps(wanted, ensure_ascii=False)[:_TOLD]}"

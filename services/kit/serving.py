@@ -13,6 +13,7 @@ from collections.abc import Generator
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.kit.bounded_http import BoundedHttp
 from services.kit.errors import Refused
 
 DRAIN_S = 10
@@ -60,6 +61,7 @@ async def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=drain_s,
         timeout_keep_alive=round(keep_alive_s),
+        http=BoundedHttp,
         ws="websockets-sansio",
         ws_max_size=frame_bytes,
     )
