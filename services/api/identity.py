@@ -93,15 +93,15 @@ class Identity:
             raise Refusal(20001, f"{HEADER}: the app is disabled")
         return Caller(named, known)
 
-    async def visitor(self, request: HTTPConnection) -> Caller:
+    async def visitor(self, request: HTTPConnection, *, again: bool = False) -> Caller:
         """The caller, or the app for which callers on this machine act who name none. For the wiki's doors only. Raises as `caller`.
 
-        Whoever came through a proxy is not on this machine.
+        Whoever came through a proxy is not on this machine. `again` asks a second time about one connection, which counts as one.
         """
         app = self._world.settings.anonymous_app
         nameless = not any(name in request.headers for name in ("authorization", *_SPELLINGS, "forwarded", "x-forwarded-for"))
         if not app or not nameless or not _is_loopback(request):
-            return await self.caller(request)
+            return await (self._known(request) if again else self.caller(request))
         async with self._world.database.connect() as connection:
             known = await apps.find(connection, app)
         if known is None or not known.enabled:

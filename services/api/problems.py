@@ -29,6 +29,7 @@ _GENERIC = (
     (r"/protocol/delete", 20103),
     (r"/protocol/build/.*", 20101),
     (r"/protocol/compare/save", 20102),
+    (r"/protocol/compare/get", 20209),
     (r"/protocol/compare/delete", 20103),
     (r"/get_flow_info/.*", 20209),
     (r"/node/debug(/.*)?", 21700),

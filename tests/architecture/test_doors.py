@@ -76,6 +76,7 @@ WANTED = {
         POST /workflow/v1/node/debug/{node_id}
         POST /workflow/v1/protocol/add
         POST /workflow/v1/protocol/build/{flow}
+        POST /workflow/v1/protocol/compare/get
         POST /workflow/v1/protocol/compare/save
         POST /workflow/v1/protocol/delete
         POST /workflow/v1/protocol/get

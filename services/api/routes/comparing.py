@@ -19,11 +19,11 @@ from services.api.problems import Refusal
 from services.api.starting import NO_START, flow_id, may_edit
 
 router = APIRouter(prefix="/workflow/v1", route_class=StrictRoute, tags=["flows"])
-_SAVE, _DELETE = 20102, 20103
+_SAVE, _DELETE, _GET = 20102, 20103, 20209
 
 
 class ComparedVersion(BaseModel):
-    """The body of `protocol/compare/delete`."""
+    """The body of `protocol/compare/get` and `protocol/compare/delete`."""
 
     flow_id: str
     version: str = Field(min_length=1, max_length=128)
@@ -44,6 +44,18 @@ async def save(body: ComparedContent, api: TheApi, caller: KnownCaller) -> Respo
         api, caller, CompareFlow(flow=flow.flow, flow_version=body.version, definition=content.definition, document=content.document)
     )
     return success()
+
+
+@router.post("/protocol/compare/get")
+async def get(body: ComparedVersion, api: TheApi, caller: KnownCaller) -> Response:
+    """The content of a version to compare with. Keys stand as references."""
+    flow = await _editable(api, caller, body.flow_id, _GET)
+    async with api.world.database.connect() as connection:
+        found = (await flows.compared(connection, flow.flow)).get(body.version)
+        content = None if found is None else await flows.definition(connection, found)
+    if content is None:
+        raise Refusal(20201, "version: the flow has no such version to compare with")
+    return success(content)
 
 
 @router.delete("/protocol/compare/delete")

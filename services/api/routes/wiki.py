@@ -115,8 +115,9 @@ async def socket(websocket: WebSocket) -> None:
 
 async def _ask(api: Api, websocket: WebSocket) -> None:
     try:
-        caller = await api.identity.visitor(websocket)
+        await api.identity.visitor(websocket)
         first = await _first(websocket, api.world.settings.max_body_bytes)
+        caller = await api.identity.visitor(websocket, again=True)
     except Refusal as no:
         await websocket.close(_TOO_MANY if no.status == 429 else _NO_KEY, no.message[:100])
         return

@@ -103,6 +103,10 @@ async def test_a_comparison_runs_in_debug_and_is_never_called_or_released(house:
         assert "tried" in (await answer.aread()).decode()
     assert await called(house, flow, version="try-1") == 20204
     assert list((await read(house, f"/v1/flows/{flow}"))["compared"]) == ["try-1"]
+    for spelling in ("protocol/compare", "protocolcompare"):
+        assert await house.good(f"{W}/{spelling}/get", version) == renamed("tried")
+    missing = await house.http.post(f"{W}/protocol/compare/get", json={**version, "version": "try-2"})
+    assert missing.json()["code"] == 20201
     assert await removed(house, f"{W}/protocol/compare/delete", version) == 0
     assert await removed(house, f"{W}/protocol/compare/delete", version) == 20103
     assert await called(house, flow, version="try-1", debug=True) == 20204

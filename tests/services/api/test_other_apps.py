@@ -126,6 +126,7 @@ REQUESTS: dict[str, list[dict[str, Any] | Any]] = {
     ],
     "POST /workflow/v1/protocol/build/{flow}": [{}],
     "POST /workflow/v1/protocol/compare/save": [{"json": {"flow_id": "{flow}", "version": "c", "data": standard()}}],
+    "POST /workflow/v1/protocol/compare/get": [{"json": {"flow_id": "{flow}", "version": "compared"}}],
     "DELETE /workflow/v1/protocol/compare/delete": [{"json": {"flow_id": "{flow}", "version": "compared"}}],
     "POST /workflow/v1/publish": [{"json": {"flow_id": "{flow}", "release_status": 3, "plat": 1}}],
     "POST /workflow/v1/auth": [{"json": {"flow_id": "{flow}", "app_id": "{app}"}}],

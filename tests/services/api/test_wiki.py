@@ -343,6 +343,17 @@ async def test_further_frames_are_ignored(wiki: Door):
     assert ("".join(map(str, got)), code) == ("only one", 1000)
 
 
+async def test_whose_app_is_disabled_before_the_question_came_gets_no_answer(wiki: Door):
+    url = str(wiki.house.http.base_url).replace("http", "ws", 1) + SOCKET
+    async with connect(url, proxy=None, additional_headers=bearer("other")) as socket:
+        assert (await wiki.house.http.patch("/v1/apps/other", json={"enabled": False})).status_code == 200
+        await socket.send(json.dumps(question(wiki)))
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+    assert socket.close_code == 4401
+    assert (await wiki.house.http.patch("/v1/apps/other", json={"enabled": True})).status_code == 200
+
+
 async def test_a_client_that_leaves_the_socket_leaves_nothing_behind(wiki: Door):
     url = str(wiki.house.http.base_url).replace("http", "ws", 1) + SOCKET
     wiki.server.release("left")
