@@ -1,5 +1,6 @@
 """`make bench`: figures of the whole line on both logs, each beside a raw baseline of the same run.
 
+On Apache Kafka twice: all by one command (`prozess dev`), and the three programs as processes of their own.
 Prints a table and JSON; `--write` puts the table into `infra/bench/RESULTS.md`. The numbers depend on the machine; the
 ratios say more. `--peers dbos,restate` does the same work with those in the same run.
 """
@@ -21,19 +22,20 @@ from rich.console import Console
 from infra.bench import baseline, figures, flows, report
 from infra.bench.figures import Figures, answer_flow
 from infra.bench.peers import PEERS, measured
-from infra.bench.service import Service, free_port, many_files, process, service
+from infra.bench.service import Service, free_port, many_files, process, programs, service
 
 PARTS = ("steps", "first", "tokens", "idle", "reading")
 QUICK, LONG = "tokens?n=10&first_ms=5&gap_ms=5", "tokens?n=600&first_ms=5&gap_ms=5"
 SILENT = "tokens?n=1&first_ms=55000&gap_ms=0"
 app = App(help="Measure Prozess on this machine, beside raw baselines.")
 console = Console(stderr=True)
+_TITLES = {"embedded": "embedded", "kafka": "kafka", "programs": "kafka, 3 programs"}
 
 
 @app.default
 def bench(
     *,
-    log: Literal["both", "embedded", "kafka"] = "both",
+    log: Literal["all", "embedded", "kafka", "programs"] = "all",
     runs: int = 300,
     seconds: float = 8.0,
     idle: int = 5_000,
@@ -45,7 +47,7 @@ def bench(
     """Measure.
 
     Args:
-        log: Which log.
+        log: Which log; `programs`: Kafka with api, processor and projector as three processes.
         runs: Runs in sequence for the latency figures.
         seconds: Length of the throughput measurement.
         idle: Streams to open for the figure of idle ones.
@@ -58,9 +60,9 @@ def bench(
     if wrong:
         console.print(f"There is no {', '.join(wrong)}: the parts are {', '.join(PARTS)}, the peers {', '.join(PEERS)}.")
         return 2
-    names = ["embedded", "kafka"] if log == "both" else [log]
+    names = ["embedded", "kafka", "programs"] if log == "all" else [log]
     idle = min(idle, many_files() // 2 - 500)
-    results = {name: asyncio.run(_measure(name, runs, seconds, idle, only.split(","))) for name in names}
+    results = {_TITLES[name]: asyncio.run(_measure(name, runs, seconds, idle, only.split(","))) for name in names}
     others = {name: figure for peer in peers.split(",") if peer for name, figure in measured(peer, runs, seconds, _say).items()}
     if not json_only:
         report.show(console, results, others)
@@ -75,10 +77,10 @@ async def _measure(name: str, runs: int, seconds: float, idle: int, only: list[s
     with tempfile.TemporaryDirectory(prefix="prozess-bench-") as folder, contextlib.ExitStack() as stack:
         data = Path(folder)
         _say(f"{name}: starting")
-        kafka = stack.enter_context(_broker()) if name == "kafka" else ""
+        kafka = "" if name == "embedded" else stack.enter_context(_broker())
         model = free_port()
         stack.enter_context(process("infra.bench.model", str(model)))
-        async with service(data, kafka) as served:
+        async with programs(data, kafka) if name == "programs" else service(data, kafka) as served:
             parts = _parts(served, model, data, kafka, runs, seconds, idle)
             for part, (told, work) in parts.items():
                 if part in only:

@@ -1,7 +1,7 @@
-"""The service under the bench as a process: started, asked, watched from outside.
+"""The service under the bench as processes: started, asked, watched from outside.
 
-In goes a log; out comes a running `prozess dev` (with the bench's own node kind), a model beside it, and what the system
-says of its processor time and memory.
+In goes a log; out comes a running `prozess dev` (with the bench's own node kind), or api, processor and projector as three
+programs, and what the system says of their processor time and memory.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,11 @@ from typing import Any
 import anyio
 import httpx
 
+from services.dev import demo
+from services.kit.assemble import open_world
+from services.kit.settings import LOOPBACK, PREFIX, Settings
+
+PROGRAMS = ("api", "processor", "projector")
 KEY = "demo-key:demo-secret"
 CHAT = "/workflow/v1/chat/completions"
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -28,13 +33,14 @@ _READY_S = 90
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process of ours, by its id."""
+    """A process of ours, by its id, and others that belong to it."""
 
     pid: int
+    others: tuple[int, ...] = ()
 
     @property
     def cpu(self) -> float:
-        """Seconds of processor time so far, of it and of its children."""
+        """Seconds of processor time so far, of them and of their children."""
         return sum(_cpu(pid) for pid in self._family())
 
     @property
@@ -43,13 +49,12 @@ class Running:
         return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE for pid in self._family())
 
     def _family(self) -> list[int]:
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        return [self.pid, *(map(int, children.read_text().split()) if children.exists() else ())]
+        return [one for pid in (self.pid, *self.others) for one in (pid, *_children(pid))]
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`prozess dev` at a port, with HTTP at hand."""
+    """What listens at a port, with HTTP at hand."""
 
     port: int
     running: Running
@@ -68,6 +73,11 @@ class Service:
         if answer["code"]:
             raise RuntimeError(f"{path}: {answer['message']}")
         return answer
+
+
+def _children(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in children.read_text().split()] if children.exists() else []
 
 
 def _cpu(pid: int) -> float:
@@ -90,9 +100,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def process(module: str, *arguments: str) -> Generator[Running]:
+def process(module: str, *arguments: str, env: Mapping[str, str] | None = None) -> Generator[Running]:
     """A module of this environment as a process of its own, stopped at the end."""
-    started = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.DEVNULL)
+    started = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.DEVNULL, env=env)
     try:
         yield Running(started.pid)
     finally:
@@ -106,18 +116,46 @@ def process(module: str, *arguments: str) -> Generator[Running]:
 
 @contextlib.asynccontextmanager
 async def service(data: Path, kafka: str) -> AsyncGenerator[Service]:
-    """The service, ready."""
+    """`prozess dev`, ready."""
     port = free_port()
     options = ["dev", "--port", str(port), "--data", str(data), *(["--kafka", kafka] if kafka else [])]
-    headers = {"Authorization": f"Bearer {KEY}"}
     with process("infra.bench.server", *options) as running:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as http:
-            end = time.monotonic() + _READY_S
-            while time.monotonic() < end:
-                with contextlib.suppress(httpx.TransportError):
-                    if (await http.get("/v1/runs")).status_code == httpx.codes.OK:
-                        break
-                await anyio.sleep(0.1)
-            else:
-                raise RuntimeError(f"the service was not ready within {_READY_S} s")
-            yield Service(port, running, http)
+        async with _ready(port, running) as ready:
+            yield ready
+
+
+@contextlib.asynccontextmanager
+async def programs(data: Path, kafka: str) -> AsyncGenerator[Service]:
+    """Api, processor and projector as they are meant to be run, one of each, ready. Rows are SQLite in the folder, as in `service`."""
+    environment = {
+        "PROZESS_KAFKA": kafka,
+        "PROZESS_DATA": str(data),
+        "PROZESS_DURABILITY": "single",
+        "PROZESS_EGRESS_NETWORKS": ",".join(LOOPBACK),
+        "PROZESS_LOG_LEVEL": "warning",
+        "PROZESS_PORT": str(free_port()),
+    }
+    surrounding = {**os.environ, **environment}
+    settings = Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in environment.items()})
+    await anyio.run_process([sys.executable, "-m", "infra.bench.server", "migrate"], env=surrounding)
+    with contextlib.ExitStack() as stack:
+        api, *others = [stack.enter_context(process("infra.bench.server", name, env=surrounding)) for name in PROGRAMS]
+        async with open_world(settings) as world:
+            await demo.settle(world)
+        async with _ready(settings.port, Running(api.pid, tuple(one.pid for one in others))) as ready:
+            yield ready
+
+
+@contextlib.asynccontextmanager
+async def _ready(port: int, running: Running) -> AsyncGenerator[Service]:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as http:
+        end = time.monotonic() + _READY_S
+        while time.monotonic() < end:
+            with contextlib.suppress(httpx.TransportError):
+                if (await http.get("/v1/runs")).status_code == httpx.codes.OK:
+                    break
+            await anyio.sleep(0.1)
+        else:
+            raise RuntimeError(f"the service was not ready within {_READY_S} s")
+        yield Service(port, running, http)
