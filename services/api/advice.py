@@ -48,6 +48,7 @@ _RANGES: tuple[tuple[int, int, str], ...] = (
     (21104, 21104, "Change the words of the question; the content audit refused them."),
     (21600, 21603, "Mend the code at the line that the message names."),
     (21700, 21700, _NODE),
+    (21800, 21812, "Check the tool: GET /v1/tools/{tool}; its own words are in the message."),
     (21900, 21900, _NODE),
     (22100, 22101, "Mend the node that the message names and save again."),
     (22300, 22300, "Mend the nodes and edges that the message names and save again."),

@@ -7,10 +7,12 @@ died lives in the same process, and whoever ran it calls `leave`.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 from services.kit.errors import NotMember
 from services.kit.log import Assigned, Revoked
 
+T = TypeVar("T")
 Store = Callable[[int, int], Awaitable[None]]
 """Keeps (partition, offset) of one group durably."""
 
@@ -44,26 +46,43 @@ class Group:
             member.give(frozenset(range(place, self._partitions, count)))
 
 
+CHANGES = 100
+"""Words of the group that a member may not have heard yet."""
+
+
+class Changes(asyncio.Queue[T]):
+    """What a member has not heard of. Of too many the older ones give way: each word says all that holds from then on."""
+
+    def __init__(self) -> None:
+        super().__init__(CHANGES)
+
+    def tell(self, change: T) -> None:
+        """One more."""
+        while self.full():
+            self.get_nowait()
+        self.put_nowait(change)
+
+
 class LocalMember:
     """See `services.kit.log.Member`."""
 
     def __init__(self, group: Group) -> None:
         self._group = group
         self._held: frozenset[int] | None = None
-        self._changes = asyncio.Queue[Assigned | Revoked | None]()
+        self._changes = Changes[Assigned | Revoked | None]()
 
     def give(self, partitions: frozenset[int]) -> None:
         """Take back what it held and give it this."""
         if self._held is not None:
-            self._changes.put_nowait(Revoked(self._held))
+            self._changes.tell(Revoked(self._held))
         self._held = partitions
-        self._changes.put_nowait(Assigned(partitions))
+        self._changes.tell(Assigned(partitions))
 
     async def changes(self) -> AsyncIterator[Assigned | Revoked]:
         """See `Member.changes`. Ends when the member leaves."""
         while (change := await self._changes.get()) is not None:
             yield change
-        self._changes.put_nowait(None)
+        self._changes.tell(None)
 
     async def confirm(self, partition: int) -> None:
         """See `Member.confirm`."""
@@ -85,5 +104,5 @@ class LocalMember:
         self._held = None
         while not self._changes.empty():
             self._changes.get_nowait()
-        self._changes.put_nowait(None)
+        self._changes.tell(None)
         self._group.leave(self)

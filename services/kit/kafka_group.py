@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as driver
 
 from services.kit.errors import NotMember, Unreachable
+from services.kit.groups import Changes
 from services.kit.kafka_broker import REQUEST_S, Cluster, patiently
 from services.kit.log import Assigned, Revoked
 
@@ -60,7 +61,7 @@ class KafkaMember(ConsumerRebalanceListener):
         self._consumer: Any = None
         self._held: frozenset[int] | None = None
         self._marks: dict[int, int] = {}
-        self._changes = asyncio.Queue[Assigned | Revoked | None]()
+        self._changes = Changes[Assigned | Revoked | None]()
         self._watch: asyncio.Task[None] | None = None
         self._left = False
 
@@ -73,7 +74,7 @@ class KafkaMember(ConsumerRebalanceListener):
         """See `Member.changes`. Ends when the member leaves."""
         while (change := await self._changes.get()) is not None:
             yield change
-        self._changes.put_nowait(None)
+        self._changes.tell(None)
 
     async def confirm(self, partition: int) -> None:
         """See `Member.confirm`. Raises `Unreachable` too, when nobody answers."""
@@ -108,7 +109,7 @@ class KafkaMember(ConsumerRebalanceListener):
                 await self._watch
         while not self._changes.empty():
             self._changes.get_nowait()
-        self._changes.put_nowait(None)
+        self._changes.tell(None)
         await self._part()
 
     def on_partitions_revoked(self, revoked: Any) -> None:
@@ -123,12 +124,12 @@ class KafkaMember(ConsumerRebalanceListener):
         self._consumer.pause(*assigned)
         self._marks.clear()
         self._held = frozenset(place.partition for place in assigned)
-        self._changes.put_nowait(Assigned(self._held))
+        self._changes.tell(Assigned(self._held))
 
     def _lose(self) -> None:
         held, self._held = self._held, None
         if held is not None:
-            self._changes.put_nowait(Revoked(held))
+            self._changes.tell(Revoked(held))
 
     def _check(self, partition: int) -> None:
         if self._held is None or partition not in self._held:

@@ -20,6 +20,8 @@ from services.kit.kafka_producer import Retire, open_producer, send
 from services.kit.log import MAX_BATCH_BYTES
 
 _ROUND_RECORDS = 5000
+WAITING_BYTES = 256 * 1024 * 1024
+"""So much may wait to be sent; who wants to send more is refused."""
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 """Runs work in the background until the log stops."""
 
@@ -39,6 +41,7 @@ class SharedProducer:
         self._spawn = spawn
         self._retire = retire
         self._lanes: dict[tuple[str, int], deque[_Call]] = {}
+        self._waiting = 0
         self._current: Any = None
         self._users: dict[Any, int] = {}
         self._opening = asyncio.Lock()
@@ -46,6 +49,10 @@ class SharedProducer:
     async def append(self, topic: str, partition: int, records: Sequence[Record]) -> int:
         """See `Log.append`."""
         call = _Call(records, check_batch(records), asyncio.get_running_loop().create_future())
+        if self._waiting + call.size > WAITING_BYTES:
+            raise AppendFailed("Apache Kafka is too slow: too much waits to be written; nothing of this was")
+        self._waiting += call.size
+        call.done.add_done_callback(lambda _: self._written(call.size))
         lane = self._lanes.get((topic, partition))
         if lane is None:
             self._lanes[topic, partition] = deque([call])
@@ -53,6 +60,9 @@ class SharedProducer:
         else:
             lane.append(call)
         return await call.done
+
+    def _written(self, size: int) -> None:
+        self._waiting -= size
 
     def close(self) -> None:
         """Let the producer go; what is in flight has its deadline."""

@@ -19,6 +19,9 @@ from services.kit.sqlite_file import Batch, LogFile, Mark
 Job = tuple[Batch | Mark, int, "asyncio.Future[int]"]
 """What to write, its size in bytes, and who waits for it."""
 
+WAITING_BYTES = 256 * 1024 * 1024
+"""So much may wait to be written; who wants to write more is refused."""
+
 Committed = Callable[[Sequence[Batch]], None]
 """Told on the event loop of the batches of one commit, before their futures resolve."""
 
@@ -31,6 +34,7 @@ class Writer:
         self._committed = committed
         self._loop = asyncio.get_running_loop()
         self._jobs = SimpleQueue[Job | None]()
+        self._waiting = 0
         self._closed = False
         self._ended = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, name="prozess-log-writer", daemon=True)
@@ -40,7 +44,10 @@ class Writer:
         """Durable when it returns; a batch's first offset. Raises `AppendFailed`."""
         if self._closed:
             raise AppendFailed("the log is closed; nothing was written")
+        if self._waiting + size > WAITING_BYTES:
+            raise AppendFailed("the log's file is too slow: too much waits to be written; nothing of this was")
         done: asyncio.Future[int] = self._loop.create_future()
+        self._waiting += size
         self._jobs.put((what, size, done))
         return await done
 
@@ -86,6 +93,7 @@ class Writer:
     def _tell(self, jobs: Sequence[Job], failure: str) -> None:
         if not failure:
             self._committed([what for what, _, _ in jobs if isinstance(what, Batch)])
+        self._waiting -= sum(size for _, size, _ in jobs)
         for what, _, done in jobs:
             if done.done():
                 continue

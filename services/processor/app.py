@@ -18,6 +18,7 @@ from faust.types import TP
 
 from events import topics
 from services.kit.errors import NotMember, ProzessError, Unreachable
+from services.kit.groups import Changes
 from services.kit.kafka_broker import cluster_of, patiently
 from services.kit.kafka_group import commit_in, confirm_in
 from services.kit.log import Assigned, Revoked
@@ -61,7 +62,7 @@ class FaustMember:
         self._app: Any = None
         self._held: frozenset[int] | None = None
         self._marks: dict[int, int] = {}
-        self._changes = asyncio.Queue[Assigned | Revoked | FaustEnded]()
+        self._changes = Changes[Assigned | Revoked | FaustEnded]()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -116,7 +117,7 @@ class FaustMember:
         self._lose()
         if app is not None and not await ended(app, _STOP_S):
             _log.error("faust.does_not_end", seconds=2 * _STOP_S)
-            self._changes.put_nowait(FaustEnded("Faust does not end; start this program again"))
+            self._changes.tell(FaustEnded("Faust does not end; start this program again"))
             return False
         return True
 
@@ -158,7 +159,7 @@ class FaustMember:
         if app is not self._app:
             return
         self._held = frozenset(place.partition for place in assigned if place.topic == self._topic)
-        self._changes.put_nowait(Assigned(self._held))
+        self._changes.tell(Assigned(self._held))
 
     async def _on_revoked(self, app: Any, __: Any, **___: Any) -> None:
         if app is self._app:
@@ -167,7 +168,7 @@ class FaustMember:
     def _lose(self) -> None:
         held, self._held = self._held, None
         if held is not None:
-            self._changes.put_nowait(Revoked(held))
+            self._changes.tell(Revoked(held))
 
     async def _call(self, work: Any) -> Any:
         try:

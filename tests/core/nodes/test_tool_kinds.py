@@ -173,3 +173,9 @@ def test_what_a_node_needs_is_said_when_it_is_saved(kind: str, changes: dict[str
         compile_(document(kind, **changes))
     assert "it" in wrong.value.message
     assert said in wrong.value.message
+
+
+def test_documents_that_are_missing_are_20502():
+    with pytest.raises(Problem) as wrong:
+        compile_(document("knowledge-pro-base", docIds=[]))
+    assert wrong.value.code == 20502

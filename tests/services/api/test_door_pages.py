@@ -13,7 +13,7 @@ from tests.services.api.conftest import House, running, serving
 from tests.support.fixtures.doors import teapot
 
 FOLDER = Path(docs.__path__[0])
-PAGES = ["assistant", "wiki"]
+PAGES = ["assistant", "nodes", "tools", "wiki"]
 
 
 def sample(page: str) -> str:
@@ -33,7 +33,12 @@ async def demo(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("page", "marks"), [("assistant", ("No model is connected", "data: [DONE]")), ("wiki", ("No model is connected",))]
+    ("page", "marks"),
+    [
+        ("assistant", ("No model is connected", "data: [DONE]")),
+        ("tools", ("forecast", '"versions":["V1.0"]', '"tools":[{')),
+        ("wiki", ("No model is connected",)),
+    ],
 )
 async def test_the_sample_of_a_page_works_as_it_is(demo: House, page: str, marks: tuple[str, ...]):
     lines = sample(page).replace("http://127.0.0.1:8080", str(demo.http.base_url).rstrip("/"))
@@ -57,4 +62,5 @@ def test_every_variable_of_a_page_is_a_setting(page: str):
 async def test_every_path_of_a_page_is_there(demo: House, page: str):
     described = (await demo.http.get("/openapi.json")).json()["paths"]
     served = {re.sub(r"\{\w+\}", "{id}", path) for path in described} | {"/ws/chat"}
-    assert set(re.findall(r"`(?:GET|POST) (/[^`?]*)", (FOLDER / f"{page}.md").read_text())) - served == set()
+    named = re.findall(r"`(?:GET|POST|PUT|DELETE) (/[^`?]*)", (FOLDER / f"{page}.md").read_text())
+    assert {re.sub(r"\{\w+\}", "{id}", path) for path in named} - served == set()

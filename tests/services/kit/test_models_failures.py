@@ -84,3 +84,17 @@ def test_the_providers_own_text_is_found_where_it_is(body: object, sentence: str
 
 def test_a_code_that_is_a_sentence_is_not_taken_for_a_word() -> None:
     assert told({"code": "what Erwin asked"}, QUESTION, ENDPOINT).kind == "error"
+
+
+SPARK = {
+    10006: 20356, 10007: 20357, 10008: 20358, 10009: 20359, 10010: 20360, 10011: 20361, 10012: 20362, 10013: 20363, 10014: 20364,
+    10015: 20365, 10016: 20366, 10017: 20367, 10019: 20368, 10110: 20369, 10163: 20370, 10222: 20371, 10907: 20372, 11200: 20373,
+    11201: 20374, 11202: 20375, 11203: 20376,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("theirs", "ours"), SPARK.items())
+def test_each_number_of_spark_is_the_entry_that_means_the_same(theirs: int, ours: int) -> None:
+    """20356 20357 20358 20359 20360 20361 20362 20363 20364 20365 20366 20367 20368 20369 20370 20371 20372 20373 20374 20375 20376."""
+    assert told({"code": theirs, "message": "no"}, QUESTION, ENDPOINT).code == ours
+    assert told({"code": str(theirs)}, QUESTION, ENDPOINT).code == ours
