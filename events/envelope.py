@@ -7,7 +7,7 @@ Claims and positions are not judged here: see `events.acceptance`.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -52,9 +52,8 @@ Words = Protected[str]
 Values = Protected[dict[str, JsonValue]]
 
 
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """What the envelope knows beside the event.
+class Meta(NamedTuple):
+    """What the envelope knows beside the event. A tuple, since it is made most often of all: a frozen dataclass takes five times as long.
 
     `time` is in milliseconds since 1970, and comes with the input that caused the event.
     `claim` names the ownership that wrote an event; commands have none.

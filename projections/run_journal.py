@@ -5,7 +5,6 @@ each piece's id, time and place; everything else is a row of its own. Out come t
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -149,7 +148,7 @@ def events_of(rows: Iterable[Mapping[str, Any]]) -> Iterable[Accepted]:
     for row in rows:
         shared = {name: row[name] for name in ("type", "version", "source", "app", "actor", "claim", "cause", "command", "traceparent")}
         meta = Meta(id=row["id"], time=row["time"], stream=f"run-{row['run']}", **shared)
-        data = data_of(replace(meta, version=row["data_version"]), row["data"].encode())
+        data = data_of(meta._replace(version=row["data_version"]), row["data"].encode())
         if row["block"] is None:
             yield Accepted(row["partition"], row["offset"], row["position"], Envelope(meta, data))
             continue
@@ -158,7 +157,7 @@ def events_of(rows: Iterable[Mapping[str, Any]]) -> Iterable[Accepted]:
         pieces = zip(block["ids"], block["times"], block["offsets"], block["texts"], strict=True)
         for position, (id_, time, offset, text) in enumerate(pieces, row["position"]):
             piece = data.model_copy(update={"text": Words(subject=data.text.subject, words=text)})
-            yield Accepted(row["partition"], offset, position, Envelope(replace(meta, id=id_, time=time), piece))
+            yield Accepted(row["partition"], offset, position, Envelope(meta._replace(id=id_, time=time), piece))
 
 
 def _told() -> Callable[[Row], Iterable[Told]]:

@@ -80,7 +80,7 @@ def test_a_delta_carries_only_what_a_filter_needs() -> None:
     assert [name for name, _ in record.headers] == [
         "ce_specversion", "ce_id", "ce_type", "ce_source", "ce_run", "ce_cause", "ce_app", "ce_claim", "ce_command",
     ]  # fmt: skip
-    assert meta_of(record) == replace(delta.meta, actor="", traceparent="")
+    assert meta_of(record) == delta.meta._replace(actor="", traceparent="")
 
 
 def test_the_record_is_keyed_by_its_stream_and_has_the_events_time() -> None:
