@@ -108,18 +108,29 @@ class Damaged(ValueError):
     """A record is not an event of ours; the message says which header is wrong."""
 
 
+_Headers = tuple[tuple[str, bytes], ...]
+_SPEC_VERSION = ("ce_specversion", SPEC_VERSION.encode())
 _OPTIONAL = (("ce_app", "app"), ("ce_actor", "actor"), ("ce_claim", "claim"), ("ce_command", "command"), ("ce_traceparent", "traceparent"))
 
 
-def headers_of(meta: Meta) -> tuple[tuple[str, bytes], ...]:
-    """The CloudEvents headers. Deltas carry only what a filter needs; their time is the record's."""
-    lean = meta.type == "node.delta"
-    out = [
-        ("ce_specversion", SPEC_VERSION.encode()),
-        ("ce_id", meta.id.encode()),
-        ("ce_type", meta.type.encode()),
-        ("ce_source", meta.source.encode()),
-    ]
+def headers_of(meta: Meta) -> _Headers:
+    """The CloudEvents headers. Deltas carry only what a filter needs; their time is the record's.
+
+    Deltas of one run differ in their ids only: the rest is made once.
+    """
+    first = (_SPEC_VERSION, ("ce_id", meta.id.encode()))
+    if meta.type == "node.delta":
+        return (*first, *_after_id_of_delta(meta._replace(id="", time=0)))
+    return (*first, *_after_id(meta, lean=False))
+
+
+@lru_cache(1_000)
+def _after_id_of_delta(meta: Meta) -> _Headers:
+    return _after_id(meta, lean=True)
+
+
+def _after_id(meta: Meta, *, lean: bool) -> _Headers:
+    out = [("ce_type", meta.type.encode()), ("ce_source", meta.source.encode())]
     if meta.version != 1:
         out.append(("ce_dataversion", str(meta.version).encode()))
     if not lean:

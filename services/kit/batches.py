@@ -16,10 +16,8 @@ _FIELD_HEADER = 10
 
 def weigh(record: Record) -> int:
     """The bytes of one record, lengths and offsets included."""
-    size = _RECORD_HEADER + len(record.key) + len(record.value)
-    for name, value in record.headers:
-        size += _FIELD_HEADER + len(name.encode()) + len(value)
-    return size
+    fields = sum([len(name) + len(value) for name, value in record.headers])  # names are ASCII
+    return _RECORD_HEADER + len(record.key) + len(record.value) + _FIELD_HEADER * len(record.headers) + fields
 
 
 def check_batch(records: Sequence[Record]) -> int:

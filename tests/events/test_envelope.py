@@ -91,7 +91,7 @@ def test_the_record_is_keyed_by_its_stream_and_has_the_events_time() -> None:
 def test_a_later_version_says_so_in_a_header_and_the_first_does_not() -> None:
     first = samples.meta(type="run.started")
     assert "ce_dataversion" not in dict(headers_of(first))
-    second = replace(first, version=2)
+    second = first._replace(version=2)
     assert dict(headers_of(second))["ce_dataversion"] == b"2"
     assert read_back(second).version == 2
 
