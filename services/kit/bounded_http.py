@@ -12,6 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEAD_BYTES = 64 * 1024
 HEAD_S = 30.0
 _TOO_LARGE = f"the request's line and headers may have {HEAD_BYTES} bytes"
+_SIGNS = 4
+"""A colon, a blank and the line's end."""
 _NO_HOST = "expected one Host header"
 
 
@@ -23,6 +25,8 @@ class BoundedHttp(HttpToolsProtocol):
     """One connection."""
 
     _in_head = True
+    _only_head = True
+    """Whether nothing but a part of a head was in what came last."""
     _read = 0
     _no = b""
     _late: asyncio.TimerHandle | None = None
@@ -41,8 +45,9 @@ class BoundedHttp(HttpToolsProtocol):
         """Some bytes came."""
         if self._in_head and self._late is None:
             self._wait()
+        self._only_head = self._in_head
         super().data_received(data)
-        if self._in_head and not self.transport.is_closing():
+        if self._only_head and not self.transport.is_closing():
             self._read += len(data)
             if self._read > HEAD_BYTES:
                 self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
@@ -50,8 +55,8 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A head is complete."""
         self._heard()
-        self._in_head, self._read = False, 0
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
+        self._in_head, self._only_head, self._read = False, False, 0
+        if len(self.url) + sum(len(name) + len(value) + _SIGNS for name, value in self.headers) > HEAD_BYTES:
             self._no = b"431 Request Header Fields Too Large"
             raise _Unfit(_TOO_LARGE)
         assert self.parser is not None, "it just spoke"

@@ -58,6 +58,7 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=[("X-Content-Type-Options", "nosniff")],
         proxy_headers=False,
         timeout_graceful_shutdown=drain_s,
         timeout_keep_alive=round(keep_alive_s),

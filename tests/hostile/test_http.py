@@ -68,6 +68,12 @@ async def test_a_head_over_64_kib_is_431_with_the_bound(house: House, head: byte
     assert b"65536 bytes" in answer or not answer
 
 
+async def test_a_body_may_be_larger_than_a_head_and_come_with_it(house: House):
+    body = b'{"flow_id": "1"' + b" " * 200_000 + b"}"
+    head = b"POST /v1/apps HTTP/1.1\r\n" + KEY + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    assert (await said(house, head + body)).startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 422 "))
+
+
 @pytest.mark.parametrize("begun", [b"", b"GET /health/live HTTP/1.1\r\n" + HOST, b"G"], ids=["nothing", "half a head", "one byte"])
 async def test_a_head_that_does_not_come_ends_the_connection(house: House, monkeypatch: pytest.MonkeyPatch, begun: bytes):
     monkeypatch.setattr(bounded_http, "HEAD_S", 0.2)

@@ -54,7 +54,7 @@ async def read(token: str, name: str, api: TheApi) -> Response:
     headers = {
         "Content-Length": str(found.size),
         "Content-Disposition": f'attachment; filename="{name}"',
-        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
         "Cache-Control": "private",
     }
     return StreamingResponse(found.pieces, headers=headers, media_type=file_types.TYPES.get(extension, "application/octet-stream"))
