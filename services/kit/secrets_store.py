@@ -11,7 +11,7 @@ import secrets
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
@@ -26,6 +26,7 @@ from services.kit.secrets import is_reference
 NAMING = "naming"
 """In place of a reference: the row whose value names all others. It is written by the first rotation; until then it is derived."""
 _NONCE_BYTES = 12
+_SEALED = select(table.c.sealed, table.c.key_id).where(table.c.reference == bindparam("wanted"), table.c.app == bindparam("whose"))
 _PATIENT = AsyncRetrying(
     retry=retry_if_exception(is_gone), wait=wait_random_exponential(multiplier=0.05, max=1), stop=stop_after_delay(45), reraise=True
 )
@@ -136,10 +137,11 @@ class StoredSecrets:
         return key
 
     async def _sealed(self, app: str, reference: str) -> tuple[bytes, str] | None:
-        wanted = select(table.c.sealed, table.c.key_id).where(table.c.reference == reference, table.c.app == app)
-        async with self._database.connect() as connection:
-            row = (await connection.execute(wanted)).one_or_none()
-        return None if row is None else (row.sealed, row.key_id)
+        def find(rows: Connection) -> tuple[bytes, str] | None:
+            row = rows.execute(_SEALED, {"wanted": reference, "whose": app}).one_or_none()
+            return None if row is None else (row.sealed, row.key_id)
+
+        return await self._database.ask(find, "secret", app, reference)
 
     async def _opens_unnamed(self) -> bool:
         wanted = select(table.c.app, table.c.reference, table.c.sealed).where(table.c.key_id == "").limit(1)
