@@ -94,10 +94,14 @@ class Limits:
         ticket.app = app
         self._of_apps[app] += 1
 
-    def start(self, app: str) -> None:
-        """Whether one more run may start now. Raises `Refusal`."""
+    def follow(self) -> None:
+        """Whether one more stream may be followed now. Raises `Refusal`."""
         if self.streams >= self._most_streams:
             raise self._over("instance_streams", _TOO_MANY, "too many streams at once", _SOON_S)
+
+    def start(self, app: str) -> None:
+        """Whether one more run may start now. Raises `Refusal`."""
+        self.follow()
         settings = self._settings
         if settings.max_workflow_executions and len(self._runs) >= settings.max_workflow_executions:
             self._sweep()

@@ -52,6 +52,12 @@ class BoundedHttp(HttpToolsProtocol):
             if self._read > HEAD_BYTES:
                 self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
 
+    def on_message_begin(self) -> None:
+        """The first bytes of a head, perhaps behind the end of another request."""
+        super().on_message_begin()
+        if self._late is None:
+            self._wait()
+
     def on_headers_complete(self) -> None:
         """A head is complete."""
         self._heard()

@@ -70,6 +70,7 @@ async def attach(
     """Come back to a stream. Chunks carry their position as `id`, so an `EventSource` goes on by itself."""
     try:
         caller = await api.identity.caller(request)
+        api.limits.follow()
         position = _cursor(event_id, last, after)
         follower = await found(api, caller, event_id, position)
     except Refusal as no:

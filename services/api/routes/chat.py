@@ -115,6 +115,7 @@ async def _whole(
 
 
 async def _attach(api: Api, caller: Caller, event_id: str, cursor: tuple[int, int], numbered: str) -> Response:
+    api.limits.follow()
     follower = await _found(api, caller, event_id)
     leg, after = cursor
     try:

@@ -140,11 +140,13 @@ async def events(
     """Everything that happened in a run after a position: as SSE while it goes on, or as JSON what is there now."""
     run = await _mine(api, caller, event_id, min_position)
     position = _after(last, after)
-    begin = position if frames == "native" else 0
+    begin, as_json = position if frames == "native" else 0, "application/json" in accept and "text/event-stream" not in accept
+    if not as_json:
+        api.limits.follow()
     follower = await opened(api, run.run, begin)
     if position and frames != "native":
         (await opened(api, run.run, position)).close()
-    if "application/json" in accept and "text/event-stream" not in accept:
+    if as_json:
         return await _as_json(follower, frames, position, run.run)
     rendering = _rendering(api, frames, position)
     gauge = api.world.metrics.open_streams.labels("native")
@@ -155,6 +157,8 @@ async def events(
 async def text(event_id: str, api: TheApi, caller: TheCaller, min_position: MinPosition = 0, begin: _From = None) -> Response:
     """What the run has shown so far; with `from`, the text itself from that byte on, live or finished."""
     run = await _mine(api, caller, event_id, min_position)
+    if begin is not None:
+        api.limits.follow()
     follower = await opened(api, run.run)
     if begin is not None:
         return await _from_byte(api, follower, run.run, begin)

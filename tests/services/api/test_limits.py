@@ -1,10 +1,13 @@
 """How much at once and how often: what is over a limit is refused at once, in the surface's words, and counted."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from services.api.limits import Limits, Ticket
 from services.api.problems import Refusal
@@ -117,21 +120,87 @@ def test_a_ticket_belongs_to_nobody_at_first():
     assert (Ticket().app, Ticket().streams) == ("", False)
 
 
+DOORS: tuple[tuple[str, str, str], ...] = (
+    ("POST", f"{W}/chat/completions", "code"),
+    ("POST", f"{W}/debug/chat/completions", "code"),
+    ("POST", f"{W}/resume", "code"),
+    ("POST", f"{W}/protocol/get", "code"),
+    ("POST", f"{W}/publish", "code"),
+    ("POST", f"{W}/upload_file", "code"),
+    ("POST", f"{W}/code/run", "code"),
+    ("POST", "/sparkflow/v1/chat/completions", "code"),
+    ("POST", "/agent/v1/chat/completions", "code"),
+    ("POST", "/agent/v1/bot-config", "code"),
+    ("POST", "/v1/chat/completions", "error"),
+    ("GET", "/v1/models", "error"),
+    ("POST", "/api/v1/chat/stream", ""),
+    ("POST", "/api/v1/chat", ""),
+    ("POST", "/chat/completions/stream", ""),
+    ("POST", "/api/chat/stream", ""),
+    ("GET", "/v1/runs", "detail"),
+    ("GET", "/v1/runs/7", "detail"),
+    ("GET", "/v1/tools", "detail"),
+    ("GET", "/v1/apps", "detail"),
+)
+
+
 async def test_every_surface_says_429_in_its_own_words_and_counts_it(tmp_path: Path):
     async with running(tmp_path, app_rate="4/hour") as world:
         async for house in serving(world):
             flow = await house.deploy(standard())
             said = await house.http.post(f"{W}/protocol/get", json={"flow_id": flow})
             assert said.json()["code"] == 0
-            for path, key in ((f"{W}/chat/completions", "code"), ("/v1/chat/completions", "error"), ("/api/v1/chat/stream", "")):
-                answer = await house.http.post(path, json={"flow_id": flow, "parameters": {}, "model": "m", "messages": [], "message": "x"})
-                assert answer.status_code == 429, path
+            fits = {
+                "flow_id": flow, "uid": "u", "event_id": "7", "content": "", "release_status": 1, "plat": 1, "parameters": {}, "model": "m",
+                "messages": [{"role": "user", "content": "x"}], "message": "x", "bot_id": "b", "app_id": "demo", "repo_url": "https://x.example/r",
+                "code": "def main(): pass", "variables": [],
+            }  # fmt: skip
+            for method, path, key in DOORS:
+                body = {"files": {"file": ("a.txt", b"x")}} if "upload" in path else {"json": fits} if method == "POST" else {}
+                answer = await house.http.request(method, path, **body)
+                assert answer.status_code == 429, (path, answer.text)
                 assert int(answer.headers["Retry-After"]) >= 1
-                assert not key or key in answer.json()
-            assert (await house.http.get("/v1/runs")).status_code == 429
+                assert (key in answer.json()) if key else ("try again in" in answer.text), answer.text
             assert (await house.http.get("/v1/runs", headers=bearer("other"))).status_code == 200
-            assert b'prozess_limited_total{limit="app_rate"} 4.0' in world.metrics.render()
+            assert f'prozess_limited_total{{limit="app_rate"}} {float(len(DOORS))}'.encode() in world.metrics.render()
             assert (await house.http.get("/health/live")).status_code == 200
+
+
+async def test_coming_back_to_a_stream_is_a_stream_too_and_reading_is_none(tmp_path: Path):
+    async with running(tmp_path) as world:
+        async for house in serving(world):
+            flow = await house.deploy(standard())
+            async with house.chat(flow) as answer:
+                run = answer.headers["X-Event-Id"]
+                await answer.aread()
+            house.api.limits._most_streams = 0
+            again = (
+                await house.http.post(f"{W}/chat/completions", json={"flow_id": flow, "parameters": {"AGENT_USER_INPUT": "x"}}),
+                await house.http.get(f"{W}/chat/completions/{run}"),
+                await house.http.post(f"{W}/resume", json={"event_id": run, "content": ""}, headers={"Last-Event-ID": "1"}),
+                await house.http.get(f"/v1/runs/{run}/events"),
+                await house.http.get(f"/v1/runs/{run}/text", params={"from": 0}),
+                await house.http.get("/agent/v1/chat/completions", params={"event_id": run}),
+            )
+            assert [(one.status_code, int(one.headers["Retry-After"])) for one in again] == [(429, 1)] * 6
+            read = await house.http.get(f"/v1/runs/{run}/events", headers={"Accept": "application/json"})
+            assert read.status_code == 200
+            assert (await house.http.get(f"/v1/runs/{run}/text")).status_code == 200
+            assert b'prozess_limited_total{limit="instance_streams"} 6.0' in world.metrics.render()
+
+
+async def test_one_socket_too_many_is_4429_at_both_doors_and_counted(tmp_path: Path):
+    async with running(tmp_path, sockets=1) as world:
+        async for house in serving(world):
+            house.api.sockets.update({object()})  # type: ignore[arg-type] (one that is open)
+            address = str(house.http.base_url).replace("http", "ws").rstrip("/")
+            for path in ("/ws/chat", "/api/rpa-openapi/ws?appid=demo&ts=1&signa=x"):
+                async with connect(address + path, proxy=None) as socket:
+                    with pytest.raises(ConnectionClosed):
+                        await asyncio.wait_for(socket.recv(), 10)
+                    assert socket.close_code == 4429
+            house.api.sockets.clear()
+            assert b'prozess_limited_total{limit="instance_sockets"} 2.0' in world.metrics.render()
 
 
 async def test_open_requests_are_given_back(house: House):
