@@ -13,9 +13,15 @@ from pydantic import JsonValue
 Document = dict[str, JsonValue]
 
 SECRET_NAMES = frozenset(
-    {"apikey", "apisecret", "api_key", "api_secret", "sk", "authorization", "password", "dsn", "access_token", "secret", "secretkey"}
-)
+    {
+        "access_key", "access_token", "accesskey", "api_key", "api_secret", "apikey", "apipassword", "apisecret", "authorization",
+        "client_secret", "clientsecret", "dsn", "password", "private_key", "privatekey", "secret", "secret_key", "secretkey", "sk",
+        "x-api-key",
+    }
+)  # fmt: skip
 """Names of node parameters that hold keys, compared in lower case."""
+HEADERS = frozenset({"headers", "extra_headers", "httpheaders"})
+"""Names of node parameters all of whose texts are taken for keys."""
 
 
 def canonical(document: Mapping[str, JsonValue]) -> bytes:
@@ -55,5 +61,7 @@ def _places(part: JsonValue, *, inside: bool = False) -> Iterator[tuple[dict[str
         for name, value in part.items():
             if inside and name.lower() in SECRET_NAMES:
                 yield part, name
+            elif inside and name.lower() in HEADERS and isinstance(value, dict):
+                yield from ((value, header) for header in value)
             else:
                 yield from _places(value, inside=inside or name == "nodeParam")

@@ -28,6 +28,14 @@ def test_secrets_are_found_in_parameters_and_below_in_any_spelling():
     assert sorted(secrets_in(found)) == ["k1", "k2", "k3", "k4"]
 
 
+def test_all_headers_are_secrets():
+    assert sorted(secrets_in(document(headers={"Authorization": "k1", "X-Anything": "k2"}, more={"extra_headers": {"a": "k3"}}))) == [
+        "k1",
+        "k2",
+        "k3",
+    ]
+
+
 def test_empty_secrets_and_those_that_are_no_texts_are_left_alone():
     found = document(apiKey="", password=None, sk=5)
     assert list(secrets_in(found)) == []

@@ -15,6 +15,7 @@ from projections.tools import Tool
 from services.core.values import encodable, read
 from services.kit.openapi import Operation, Scheme, operations
 from services.kit.outward import Answer, CallFailed, Outward, Sending, refused
+from services.kit.redaction import without
 from services.processor.tools.arguments import Sent, address, form_of, headers_of, query_of, sent
 from services.processor.tools.port import Ready
 from services.processor.tools.register import Register
@@ -51,10 +52,10 @@ async def ready(
         form=form_of(body) if operation.body_type == FORM and body is not None else None,
         cookies=headers_of(parts.cookie),
     )
-    keyed = await _with_keys(register, tool, operation, sending)
+    keyed, keys = await _with_keys(register, tool, operation, sending)
 
     async def run() -> JsonValue:
-        return result_of(await outward.call(keyed), what)
+        return without(result_of(await outward.call(keyed), what), keys)
 
     attributes: dict[str, JsonValue] = {
         "http.request.method": operation.method,
@@ -83,18 +84,19 @@ def result_of(answer: Answer, what: str) -> JsonValue:
         return encodable(answer.text)
 
 
-async def _with_keys(register: Register, tool: Tool, operation: Operation, sending: Sending) -> Sending:
-    """The request with the keys of the first way in that is complete."""
+async def _with_keys(register: Register, tool: Tool, operation: Operation, sending: Sending) -> tuple[Sending, list[str]]:
+    """The request with the keys of the first way in that is complete, and these."""
     if not operation.security:
-        return sending
+        return sending, []
     auth = cast("dict[str, str]", tool.content.get("auth") or {})
     missing = ""
     for way in operation.security:
         keys = {scheme.id: auth.get(scheme.id) or scheme.value for scheme in way}
         if all(keys.values()):
-            for scheme in way:
-                sending = _keyed(sending, scheme, await register.secret(tool.app, keys[scheme.id], f"the key {scheme.id} of {tool.tool}"))
-            return sending
+            values = [await register.secret(tool.app, keys[scheme.id], f"the key {scheme.id} of {tool.tool}") for scheme in way]
+            for scheme, value in zip(way, values, strict=True):
+                sending = _keyed(sending, scheme, value)
+            return sending, values
         missing = missing or next(name for name, value in keys.items() if not value)
     raise CallFailed(f"the key {missing} of the tool {tool.tool} is not stored: store the tool with auth.{missing}", kind="key")
 

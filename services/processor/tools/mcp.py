@@ -22,6 +22,7 @@ from pydantic import JsonValue
 from services.core.values import MAX_DEPTH, deeper, encodable, read
 from services.kit.egress import EgressRefused
 from services.kit.outward import CallFailed, Outward
+from services.kit.redaction import without
 from services.processor.tools.port import Ready
 from services.processor.tools.register import Register
 
@@ -85,7 +86,8 @@ class McpTools:
 
         async def run() -> JsonValue:
             async with self._session(server, seconds) as client:
-                return _result(await client.call_tool(tool, arguments), f"the tool {tool} of {server.name}")
+                told = _result(await client.call_tool(tool, arguments), f"the tool {tool} of {server.name}")
+                return without(told, (part for value in server.headers.values() for part in (value, value.rpartition(" ")[2])))
 
         sent: dict[str, JsonValue] = {"name": tool, "arguments": arguments}
         return Ready("mcp", tool, sent, {"mcp.method.name": "tools/call", "prozess.tool.server": server.name}, run)
