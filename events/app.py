@@ -58,6 +58,13 @@ class AppEnabled(Event):
     type: ClassVar[str] = "app.enabled"
 
 
+class AuditPolicyChanged(Event):
+    """Whether the words of the app's runs are judged before people see them: 1, or 0 for no."""
+
+    type: ClassVar[str] = "app.audit_changed"
+    audit_policy: int
+
+
 class KeyCreated(Event):
     """The app has one more key."""
 

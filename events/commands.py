@@ -124,6 +124,14 @@ class SwitchApp(Command):
     enabled: bool
 
 
+class SetAuditPolicy(Command):
+    """Have the words of an app's runs judged from the next one on (1), or not (0)."""
+
+    type: ClassVar[str] = "app.set_audit"
+    app: str
+    audit_policy: int
+
+
 class CreateKey(Command):
     """Give an app one more key."""
 

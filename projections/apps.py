@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.acceptance import Accepted
-from events.app import ALL_SCOPES, AppDisabled, AppEnabled, AppRegistered, Key, KeyCreated, KeyDisabled, KeyRotated
+from events.app import ALL_SCOPES, AppDisabled, AppEnabled, AppRegistered, AuditPolicyChanged, Key, KeyCreated, KeyDisabled, KeyRotated
 from projections.schema import Row, Text, Whole, insert_new, mappings, metadata, store
 
 apps = sa.Table(
@@ -80,7 +80,7 @@ class AppKey:
     created: int
 
 
-AppEvent = AppRegistered | AppDisabled | AppEnabled | KeyCreated | KeyRotated | KeyDisabled
+AppEvent = AppRegistered | AppDisabled | AppEnabled | AuditPolicyChanged | KeyCreated | KeyRotated | KeyDisabled
 
 
 def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
@@ -117,6 +117,8 @@ def _evolve(row: Row, data: AppEvent, event: Accepted) -> Row:
         return {"enabled": True, **row, **data.model_dump(exclude={"keys"}), **place}
     if isinstance(data, AppDisabled | AppEnabled):
         return {**row, "enabled": isinstance(data, AppEnabled), **place}
+    if isinstance(data, AuditPolicyChanged):
+        return {**row, "audit_policy": data.audit_policy, **place}
     return {**row, **place}
 
 

@@ -7,6 +7,7 @@ from events.run import Audit
 from projections.node_runs import NodeRun
 from projections.questions import Question
 from projections.runs import Run
+from services.api.veil import START, plain
 
 _WORDS = ("inputs", "outputs", "raw_output")
 
@@ -25,7 +26,7 @@ def shown_run(row: Run) -> dict[str, Any]:
         "stream": row.stream,
         "status": row.status,
         "code": row.code,
-        "message": row.message,
+        "message": plain(row.code, row.message, row.node or "") if row.audit and row.code and row.message else row.message,
         "node": row.node,
         "usage": row.usage,
         "started": row.started,
@@ -33,18 +34,21 @@ def shown_run(row: Run) -> dict[str, Any]:
     }
 
 
-def shown_question(row: Question) -> dict[str, Any]:
-    """A question as the native routes show it."""
+def shown_question(row: Question, audit: Audit = "") -> dict[str, Any]:
+    """A question as the native routes show it. Of a run that works for one whose words are judged it has not passed."""
     hidden = {"run", "app", "chat", "path", "position"}
-    return {"event_id": row.run, **{name: _open(value) for name, value in asdict(row).items() if name not in hidden}}
+    said = {"event_id": row.run, **{name: _open(value) for name, value in asdict(row).items() if name not in hidden}}
+    return {**said, **dict.fromkeys(("text", "options", "content"))} if audit == "parent" else said
 
 
 def shown_node(row: NodeRun, audit: Audit = "") -> dict[str, Any]:
     """What a node did in one attempt; in a run whose words are judged, without those of models and tools."""
     hidden = {"run", "partition", "first"}
     said = {name: _open(value) for name, value in asdict(row).items() if name not in hidden}
-    passed = not audit or (audit == "own" and row.kind == "node-start")
-    return said if passed else {**said, **dict.fromkeys(_WORDS)}
+    if not audit or (audit == "own" and row.kind == START):
+        return said
+    problem = row.problem and {**row.problem, "message": plain(row.problem["code"], row.problem["message"])}
+    return {**said, **dict.fromkeys(_WORDS), "problem": problem}
 
 
 def _open(value: Any) -> Any:

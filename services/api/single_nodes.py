@@ -16,6 +16,7 @@ from events.node import NodeCompleted, NodeStarted
 from events.run import RunCancelled, RunCompleted, RunFailed, RunTimedOut
 from services.api.problems import Refusal
 from services.api.shown import spoken
+from services.api.veil import plain
 from services.core import document as shapes
 from services.core.node import node_of
 from services.core.problems import Problem
@@ -152,7 +153,7 @@ class Single:
                 }
                 return self.result()
             case RunFailed() | RunTimedOut() | RunCancelled():
-                raise Refusal(data.code, data.message)
+                raise Refusal(data.code, plain(data.code, data.message) if self.only_outputs else data.message)
             case _:
                 pass
         return None

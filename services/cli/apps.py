@@ -5,7 +5,7 @@ yet, is registered through the log itself (`prozess app create --first`).
 """
 
 import secrets
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import quote
 
 from cyclopts import App, Parameter
@@ -25,13 +25,15 @@ from services.kit.settings import Settings
 _PLATFORM, _PLATFORMS = 1, 7
 _Name = Annotated[str, Parameter(help="The app's name.")]
 _KeyName = Annotated[str, Parameter(help="The key's name, the part before the colon.")]
+_Policy = Annotated[Literal["on", "off"], Parameter(help="on or off.")]
 
 
 def register(app: App) -> None:
     """Add the commands."""
-    of_apps = App(name="app", help="Apps: list, show, create, disable, enable.", group=GROUP)
+    of_apps = App(name="app", help="Apps: list, show, create, disable, enable, audit.", group=GROUP)
     of_keys = App(name="key", help="Keys of an app: create, rotate, disable.", group=GROUP)
-    for command, name in ((listing, "list"), (show_app, "show"), (create, "create"), (disable, "disable"), (enable, "enable")):
+    commands = ((listing, "list"), (show_app, "show"), (create, "create"), (disable, "disable"), (enable, "enable"), (audit, "audit"))
+    for command, name in commands:
         of_apps.command(command, name=name)
     for command, name in ((create_key, "create"), (rotate_key, "rotate"), (disable_key, "disable")):
         of_keys.command(command, name=name)
@@ -81,6 +83,12 @@ def enable(name: _Name, /, *, remote: Remote | None = None) -> int:
     return guarded(lambda: _done(remote or Remote(), "PATCH", _path(name), {"enabled": True}, f"{name} is enabled."))
 
 
+def audit(name: _Name, policy: _Policy, /, *, remote: Remote | None = None) -> int:
+    """Has the words of an app's runs judged before people see them, from the next run on; or not."""
+    body = {"audit_policy": int(policy == "on")}
+    return guarded(lambda: _done(remote or Remote(), "PATCH", _path(name), body, f"The content audit of {name} is {policy}."))
+
+
 def create_key(
     name: _Name,
     /,
@@ -124,7 +132,8 @@ async def _shown(remote: Remote, name: str) -> None:
     lines = table("key", "scopes", "enabled")
     for key in found["keys"]:
         lines.add_row(key["key"], ", ".join(key["scopes"]), _said(key["enabled"]))
-    console().print(f"{found['app']} ({found['name']}), tenant: {_said(found['is_tenant'])}, enabled: {_said(found['enabled'])}")
+    states = {"tenant": found["is_tenant"], "enabled": found["enabled"], "audit": found["audit_policy"]}
+    console().print(f"{found['app']} ({found['name']}), {', '.join(f'{name}: {_said(yes)}' for name, yes in states.items())}")
     show(lines)
 
 

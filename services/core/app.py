@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from events import app as a
-from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SwitchApp, UseSignature
+from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SetAuditPolicy, SwitchApp, UseSignature
 from events.envelope import Command, Event
 from events.refusal import CommandRefused
 from services.core.codes import Code
@@ -16,7 +16,7 @@ from services.core.decider import Decider
 MAX_KEYS = 100
 MAX_SIGNATURES = 10_000
 
-Wish = RegisterApp | SwitchApp | CreateKey | RotateKey | DisableKey | UseSignature
+Wish = RegisterApp | SwitchApp | SetAuditPolicy | CreateKey | RotateKey | DisableKey | UseSignature
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ def decide(state: AppState, wish: Wish, time: int) -> list[Event]:
     match wish:
         case SwitchApp():
             return _switch(state, wish)
+        case SetAuditPolicy():
+            return [a.AuditPolicyChanged(audit_policy=wish.audit_policy)]
         case CreateKey():
             return _create(state, wish)
         case RotateKey():
@@ -110,4 +112,4 @@ def _no(wish: Wish, message: str, code: Code = Code.PARAM_ERROR) -> list[Event]:
 
 
 APP: Decider[Wish, AppState] = Decider(AppState(), evolve, decide)
-WISHES: tuple[type[Command], ...] = (RegisterApp, SwitchApp, CreateKey, RotateKey, DisableKey, UseSignature)
+WISHES: tuple[type[Command], ...] = (RegisterApp, SwitchApp, SetAuditPolicy, CreateKey, RotateKey, DisableKey, UseSignature)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events.topics import EVENTS
 from services.kit.assemble import build_log, make_folder
+from services.kit.audit.provider import judge_of
 from services.kit.clock import SystemClock
 from services.kit.database import Database
 from services.kit.errors import ProzessError
@@ -49,6 +50,7 @@ async def examine(settings: Settings, patience: float = 15.0) -> AsyncIterator[F
         "clock": lambda: _clock(settings, database),
         "master key": lambda: _master_key(settings, database),
         "model endpoint": lambda: _model(settings),
+        "content audit": lambda: _audit(settings),
     }
     try:
         for part, check in checks.items():
@@ -161,6 +163,14 @@ async def _model(settings: Settings) -> Finding:
     if answer.is_server_error:
         return Finding("model endpoint", "bad", f"{address} answers {answer.status_code}: try again later.")
     return Finding("model endpoint", "good", f"{address} answers.")
+
+
+async def _audit(settings: Settings) -> Finding:
+    judge = judge_of(settings, SystemClock())
+    if judge is None:
+        return Finding("content audit", "good", "It is off: apps whose audit_policy is 1 cannot run anything.")
+    await judge.aclose()
+    return Finding("content audit", "good", f"`{judge.name}` judges the words of apps whose audit_policy is 1.")
 
 
 def _told(wrong: Exception) -> str:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from events.app import AppDisabled, AppEnabled, AppRegistered, Key, KeyCreated, KeyDisabled, KeyRotated, SignatureUsed
-from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SwitchApp, UseSignature
+from events.app import AppDisabled, AppEnabled, AppRegistered, AuditPolicyChanged, Key, KeyCreated, KeyDisabled, KeyRotated, SignatureUsed
+from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SetAuditPolicy, SwitchApp, UseSignature
 from services.core.app import APP, MAX_KEYS, MAX_SIGNATURES, AppState
 from tests.support.spec import given
 
@@ -88,3 +88,8 @@ def test_what_a_service_tells_of_an_app_does_not_take_over_one_that_was_register
     given(APP).when(RegisterApp(**told)).then(AppRegistered(**told))
     given(APP, AppRegistered(**told)).when(RegisterApp(**told)).then(AppRegistered(**told))
     given(APP, REGISTERED).when(RegisterApp(**told)).then_refused(460)
+
+
+def test_the_audit_policy_of_an_app_is_changed_by_itself():
+    given(APP, REGISTERED).when(SetAuditPolicy(app="demo", audit_policy=1)).then(AuditPolicyChanged(audit_policy=1))
+    given(APP).when(SetAuditPolicy(app="demo", audit_policy=1)).then_refused(20001)

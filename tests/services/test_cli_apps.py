@@ -40,6 +40,9 @@ async def test_an_app_lives_from_its_creation_to_its_end(tmp_path: Path, capsys:
             await said("app", "disable", "desk")
             assert "enabled: no" in (await said("app", "show", "desk")).out
             await said("app", "enable", "desk")
+            assert "audit: no" in (await said("app", "show", "desk")).out
+            await said("app", "audit", "desk", "on")
+            assert "audit: yes" in (await said("app", "show", "desk")).out
             assert "taken" in (await said("app", "create", "desk", code=2)).err
 
 

@@ -283,6 +283,8 @@ _MINIMAL_AND_MORE: dict[type[Fact], tuple[dict[str, Any], dict[str, Any]]] = {
     app.KeyCreated: ({"key": app.Key(key="demo-key", secret_hash="00ff$ff00")}, {"key": _KEY}),
     app.KeyRotated: ({"key": "demo-key", "secret_hash": "00ff$ff00"}, {"secret_ref": "secret:" + "0f" * 16}),
     app.KeyDisabled: ({"key": "demo-key"}, {}),
+    app.AuditPolicyChanged: ({"audit_policy": 1}, {}),
+    commands.SetAuditPolicy: ({"app": APP, "audit_policy": 1}, {}),
     commands.SwitchApp: ({"app": APP, "enabled": False}, {"enabled": True}),
     commands.CreateKey: ({"app": APP, "key": app.Key(key="demo-key", secret_hash="00ff$ff00")}, {"key": _KEY}),
     commands.RotateKey: ({"app": APP, "key": "demo-key", "secret_hash": "00ff$ff00"}, {"secret_ref": "secret:" + "0f" * 16}),

@@ -8,14 +8,14 @@ import asyncio
 import secrets
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from events.app import ALL_SCOPES, Key, Scope
-from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SwitchApp
+from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SetAuditPolicy, SwitchApp
 from events.envelope import Command
 from events.topics import app_stream, slot_of
 from projections import apps
@@ -55,10 +55,17 @@ class NewKey(BaseModel):
 
 
 class Switch(BaseModel):
-    """The body that disables an app or enables it again."""
+    """The body that disables an app or enables it again, or has its words judged (`audit_policy` 1) or not (0)."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    enabled: bool
+    enabled: bool | None = None
+    audit_policy: int | None = Field(None, ge=_NO_AUDIT, le=_AGENTS)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.enabled is None) == (self.audit_policy is None):
+            raise ValueError("expected either enabled or audit_policy")
+        return self
 
 
 @router.get("")
@@ -95,13 +102,17 @@ async def one(app: Name, api: TheApi, caller: KnownCaller) -> Response:
 
 @router.patch("/{app}")
 async def switch(app: Name, body: Switch, api: TheApi, caller: KnownCaller) -> Response:
-    """Disable an app, or enable it again. Its next request sees it, on every instance."""
+    """Disable an app, or enable it again; or set its audit policy. Its next request sees it, on every instance."""
     _tenants_only(caller)
     await _mine(api, caller, app)
-    if app == caller.app and not body.enabled:
+    if body.audit_policy is not None:
+        await _change(api, caller, app, SetAuditPolicy(app=app, audit_policy=body.audit_policy))
+        return Json({"app": app, "audit_policy": body.audit_policy})
+    enabled = bool(body.enabled)
+    if app == caller.app and not enabled:
         raise BadRequest("app: an app cannot disable itself")
-    await _change(api, caller, app, SwitchApp(app=app, enabled=body.enabled))
-    return Json({"app": app, "enabled": body.enabled})
+    await _change(api, caller, app, SwitchApp(app=app, enabled=enabled))
+    return Json({"app": app, "enabled": enabled})
 
 
 @router.post("/{app}/keys", status_code=201)

@@ -100,10 +100,10 @@ async def one(event_id: str, api: TheApi, caller: TheCaller, min_position: MinPo
     async with api.world.database.connect() as connection:
         nodes = await node_runs.of_run(connection, run.run)
         asked = await questions.of_run(connection, run.run)
-    waits = next((shown_question(one) for one in asked if one.status == "open"), None)
+    waits = next((shown_question(one, run.audit) for one in asked if one.status == "open"), None)
     said = {
         "waiting_for": waits,
-        "questions": [shown_question(one) for one in asked],
+        "questions": [shown_question(one, run.audit) for one in asked],
         "nodes": [shown_node(node, run.audit) for node in nodes],
     }
     pending = [] if run.finished is not None else await waits_of(api, run.run)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,13 @@ from events.commands import RegisterApp
 from events.topics import app_stream
 from services.dev.asking import ask
 from services.kit import passwords
+from services.kit.audit.iflytek import Iflytek
 from services.kit.ids import new_id
 from tests.services.api.conftest import House, W, bearer, running, serving
 from tests.services.api.test_chat import content, frames
 from tests.support.asking import direct
 from tests.support.audit_server import AuditServer
-from tests.support.flows import at, end, flow, llm, message, start
+from tests.support.flows import at, branch, end, flow, llm, message, start, subflow, taking
 from tests.support.model_server import ModelServer
 
 BAD = "very bad words"
@@ -247,6 +249,101 @@ async def test_verdicts_are_counted_and_no_metric_or_log_has_words(house: House,
 
 
 async def test_a_chat_remembers_only_what_was_shown(house: House, audits: AuditServer, model_server: ModelServer):
-    await chat(house, speaking(model_server, "Fine."), "one", chat_id="remembers")
-    messages = (await house.http.get("/v1/chats/remembers/messages")).json()["messages"]
+    run, _ = await chat(house, speaking(model_server, "Fine."), "one", chat_id="remembers")
+    newest = (await house.http.get(f"/v1/runs/{run}/text")).json()["position"]
+    messages = (await house.http.get(f"/v1/chats/remembers/messages?min_position={run}:{newest}")).json()["messages"]
     assert [(one["role"], one["content"]) for one in messages] == [("user", "one"), ("assistant", "Fine.")]
+
+
+async def test_a_mistake_of_our_own_is_21100(house: House, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch):
+    async def judge(*_: object) -> None:
+        raise ValueError(BAD)
+
+    monkeypatch.setattr(Iflytek, "judge", judge)
+    _, found = await chat(house, speaking(model_server, "Fine."))
+    assert found[-1]["code"] == 21100
+    assert "bad" not in json.dumps(found)
+
+
+async def test_why_a_node_failed_is_told_by_its_code(house: House, model_server: ModelServer):
+    document = flow(
+        start(AGENT_USER_INPUT="string"),
+        llm("ask", "{{q}}", param=account(model_server, BAD), q=at("start.AGENT_USER_INPUT")),
+        branch("if", ("big", ("said", "gt", "one")), ("else",), said=at("ask.output"), one=("string", "1")),
+        end("x"),
+        edges=f"start > ask > if; if {taking('big')} end; if {taking('else')} end",
+    )
+    run, found = await chat(house, document, debug=True)
+    seen = json.dumps(found) + await everywhere(house, run)
+    assert "bad" not in seen
+
+
+async def test_bots_and_the_assistant_and_the_wiki_are_judged_too(house: House, model_server: ModelServer):
+    account_ = account(model_server, f"Fine. {BAD}.")
+    plan = {"api": account_["url"], "domain": account_["model"], "sk": "any"}
+    body = {"model_config": {"instruct": "{}", "plan": plan}, "regular_config": {}}
+    await house.http.post("/agent/v1/bot-config", json={"app_id": "demo", "bot_id": "judged", **body})
+    asks = {"bot_id": "judged", "uid": "u", "messages": [{"role": "user", "content": "x"}]}
+    whole = await house.http.post("/agent/v1/chat/completions", json={**asks, "stream": False})
+    assert whole.json()["code"] == 40364
+    streamed = await house.http.post("/agent/v1/chat/completions", json={**asks, "stream": True})
+    assert '"code":40364' in streamed.text.replace(" ", "")
+    refused = await house.http.post(
+        "/agent/v1/chat/completions", json={**asks, "stream": False, "messages": [{"role": "user", "content": BAD}]}
+    )
+    assert refused.json()["code"] == 40363
+    assert "bad" not in whole.text + streamed.text
+
+
+@pytest.mark.parametrize(("choice", "code"), [("on", 21102), ("off", 0), ("app", 0)])
+async def test_debug_runs_are_judged_as_the_setting_says(
+    house: House, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, choice: str, code: int
+):
+    monkeypatch.setitem(house.world.settings.__dict__, "debug_audit", choice)
+    body = {"name": "a flow", "app_id": "free", "status": 0, "data": speaking(model_server, "Fine.")}
+    added = (await house.http.post(f"{W}/protocol/add", json=body, headers=bearer("free"))).json()
+    async with house.chat(str(added["data"]["flow_id"]), BAD, debug=True, headers=bearer("free")) as answer:
+        assert (await frames(answer))[-1]["code"] == code
+
+
+async def test_the_policy_of_an_app_counts_from_the_next_run_on(house: House, model_server: ModelServer):
+    await house.http.post("/v1/apps", json={"app": "turned", "is_tenant": True, "platform_rights": 7})
+    flow_id = await house.deploy(speaking(model_server, "Fine."))
+    await house.good(f"{W}/auth", {"flow_id": flow_id, "app_id": "turned"})
+    key = (await house.http.post("/v1/apps/turned/keys", json={})).json()
+    mine = {"Authorization": f"Bearer {key['key']}:{key['secret']}"}
+    codes = []
+    for policy in (0, 1, 0):
+        changed = await house.http.patch("/v1/apps/turned", json={"audit_policy": policy})
+        assert changed.json() == {"app": "turned", "audit_policy": policy}
+        async with house.chat(flow_id, BAD, headers=mine) as answer:
+            codes.append((await frames(answer))[-1]["code"])
+    assert codes == [0, 21102, 0]
+    for wrong in ({}, {"audit_policy": 2}, {"audit_policy": 1, "enabled": True}):
+        assert (await house.http.patch("/v1/apps/turned", json=wrong)).status_code == 422
+
+
+async def test_a_flow_that_works_for_another_shows_nothing_itself(house: House, model_server: ModelServer):
+    child = await house.deploy(speaking(model_server, "Fine. ", BAD, "."))
+    parent = flow(
+        start(AGENT_USER_INPUT="string"),
+        subflow("sub", child, AGENT_USER_INPUT=at("start.AGENT_USER_INPUT")),
+        end("{{c}}", c=at("sub.content")),
+        edges="start > sub > end",
+    )
+    run, found = await chat(house, parent)
+    assert found[-1]["code"] == 21103
+    assert "".join(content(found)) == "Fine."
+    events = (await house.http.get(f"/v1/runs/{run}/events?follow=false", headers={"Accept": "application/json"})).json()["events"]
+    inner = next(one["data"]["child"] for one in events if one["type"] == "child.started")
+    seen = await everywhere(house, inner)
+    assert "bad" not in seen
+    assert "Fine." not in seen
+
+
+async def test_an_app_that_must_be_judged_where_nobody_judges_gets_21101(tmp_path: Path, model_server: ModelServer):
+    async with running(tmp_path) as world:
+        async for other in serving(world):
+            assert (await other.http.patch("/v1/apps/demo", json={"audit_policy": 1})).is_success
+            _, found = await chat(other, speaking(model_server, "Fine."))
+            assert (found[-1]["code"], "PROZESS_AUDIT" in found[-1]["message"]) == (21101, True)

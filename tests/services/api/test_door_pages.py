@@ -13,7 +13,7 @@ from tests.services.api.conftest import House, running, serving
 from tests.support.fixtures.doors import teapot
 
 FOLDER = Path(docs.__path__[0])
-PAGES = ["assistant", "nodes", "tools", "wiki"]
+PAGES = ["assistant", "audit", "nodes", "tools", "wiki"]
 
 
 def sample(page: str) -> str:

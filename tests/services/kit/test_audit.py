@@ -1,5 +1,7 @@
 """The providers of the content audit: words from a file, iFlytek's service, and what is wrong with their settings."""
 
+import re
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +154,9 @@ async def test_the_second_try_goes_to_the_second_host():
     finally:
         await judge.aclose()
         await server.stop()
+
+
+async def test_the_lists_of_the_page_are_as_they_must_be(tmp_path: Path):
+    page = (resources.files("services.api") / "docs" / "audit.md").read_text(encoding="utf-8")
+    (sample,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert not (await Words(lists(tmp_path, sample)).judge(passage("a blockhead", app="shop"))).passed

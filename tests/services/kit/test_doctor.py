@@ -55,6 +55,7 @@ async def test_a_new_folder_has_notes_and_only_the_migrations_are_missing(tmp_pa
         "clock": "good",
         "master key": "note",
         "model endpoint": "note",
+        "content audit": "good",
     }
     assert "prozess migrate" in findings["migrations"].said
 
