@@ -59,7 +59,7 @@ class HeldAnswer:
 class Audit:
     """`entered`: the input has passed. `marks` are what was not shown, oldest first, `passed` how many characters of them may be now.
 
-    `number` counts judgements, `pieces` those of whole sentences. Until the first sentence of a stage is complete, `prefix` is what
+    `number` counts judgements, `pieces` those of output that passed. Until the first sentence of a stage is complete, `prefix` is what
     was shown of it (of `stage`), and `doubted` says that a part of it was refused; `settled` are the stages of which it is complete.
     `cleared` is the digest of the question that may be put, `answer` the answer that is judged or waits for that.
     """
@@ -124,7 +124,7 @@ def evolved(audit: Audit, event: a.AuditEvent, time: int) -> Audit:
                 event.digest,
                 time,
             )
-            return replace(audit, asked=asked, number=event.number, pieces=event.piece or audit.pieces)
+            return replace(audit, asked=asked, number=event.number)
         case a.AuditJudged() if audit.asked is not None and audit.asked.number == event.number:
             known = replace(audit, asked=None)
             return _passed(known, audit.asked) if event.verdict == "pass" else replace(known, doubted=audit.asked.pending)
@@ -141,9 +141,9 @@ def _passed(audit: Audit, asked: Asked) -> Audit:
         case "question":
             return replace(audit, cleared=asked.digest)
         case "output" if asked.pending:
-            return replace(audit, passed=asked.covers)
+            return replace(audit, passed=asked.covers, pieces=asked.piece)
         case "output":
             settled = audit.settled if asked.stage in audit.settled else (*audit.settled, asked.stage)
-            return replace(audit, passed=asked.covers, settled=settled, prefix="", doubted=False)
+            return replace(audit, passed=asked.covers, pieces=asked.piece, settled=settled, prefix="", doubted=False)
         case _:
             return audit

@@ -114,7 +114,7 @@ def test_a_beginning_that_is_refused_waits_for_the_whole_sentence():
     run.say("ask", "nana")
     assert not run.waits, "a part was refused, so the whole is waited for"
     run.say("ask", ".")
-    assert (run.judged.text, run.judged.pending) == ("It is banana.", False)
+    assert (run.judged.text, run.judged.pending, run.judged.piece) == ("It is banana.", False, 1)
     assert run.judge().text == "It is banana."
 
 

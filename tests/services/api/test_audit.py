@@ -19,6 +19,7 @@ from tests.services.api.conftest import House, W, bearer, running, serving
 from tests.services.api.test_chat import content, frames
 from tests.support.asking import direct
 from tests.support.audit_server import AuditServer
+from tests.support.fixtures.doors import teapot
 from tests.support.flows import at, branch, end, flow, llm, message, start, subflow, taking
 from tests.support.model_server import ModelServer
 
@@ -34,8 +35,11 @@ async def audits(anyio_backend: str) -> AsyncIterator[AuditServer]:
 
 
 @pytest.fixture(scope="module")
-async def house(audits: AuditServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    async with running(tmp_path_factory.mktemp("audited"), audit_limit_s=0.4, **audits.environment) as world:
+async def house(audits: AuditServer, model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    folder = tmp_path_factory.mktemp("audited")
+    teapot(folder)
+    own = {"OPENAI_BASE_URL": model_server.base, "OPENAI_API_KEY": "any", "OPENAI_MODEL": "ask", "wiki_root": folder}
+    async with running(folder / "house", audit_limit_s=0.4, **own, **audits.environment) as world:
         for name, policy in (("demo", 1), ("free", 0)):
             key = Key(key=f"{name}-key", secret_hash=passwords.create(f"{name}-secret"))
             wish = RegisterApp(app=name, name=name, is_tenant=True, source=1, platform_rights=7, audit_policy=policy, keys=(key,))
@@ -278,7 +282,7 @@ async def test_why_a_node_failed_is_told_by_its_code(house: House, model_server:
     assert "bad" not in seen
 
 
-async def test_bots_and_the_assistant_and_the_wiki_are_judged_too(house: House, model_server: ModelServer):
+async def test_bots_are_judged_too(house: House, model_server: ModelServer):
     account_ = account(model_server, f"Fine. {BAD}.")
     plan = {"api": account_["url"], "domain": account_["model"], "sk": "any"}
     body = {"model_config": {"instruct": "{}", "plan": plan}, "regular_config": {}}
@@ -347,3 +351,19 @@ async def test_an_app_that_must_be_judged_where_nobody_judges_gets_21101(tmp_pat
             assert (await other.http.patch("/v1/apps/demo", json={"audit_policy": 1})).is_success
             _, found = await chat(other, speaking(model_server, "Fine."))
             assert (found[-1]["code"], "PROZESS_AUDIT" in found[-1]["message"]) == (21101, True)
+
+
+@pytest.mark.parametrize("door", ["/api/v1/chat/stream", "/api/v1/chat", "/chat/completions/stream", "/chat/completions/stream?format=sse"])
+async def test_the_assistant_and_the_wiki_are_judged_too(house: House, model_server: ModelServer, door: str):
+    says = account(model_server, f"Fine. {BAD}.")["model"]
+    folder = house.world.settings.wiki_root
+    of_wiki = {"repo_url": str(folder and folder / "teapot"), "type": "local", "provider": "openai", "model": says, "language": "en"}
+    body = (
+        {"message": says, "model_type": "cloud_large"} if "api" in door else {**of_wiki, "messages": [{"role": "user", "content": "what?"}]}
+    )
+    said = await house.http.post(door, json=body)
+    assert "bad" not in said.text
+    assert "refused the output" in said.text
+    assert "Fine." in said.text or door == "/api/v1/chat"
+    asked = {**body, "message": BAD} if "api" in door else {**body, "messages": [{"role": "user", "content": BAD}]}
+    assert "refused the input" in (await house.http.post(door, json=asked)).text
