@@ -4,7 +4,9 @@ In comes a request with or without a `traceparent`; commands and log lines below
 templates of routes and codes of the table of errors, never what a caller wrote.
 """
 
+import logging
 import time
+from functools import lru_cache
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +19,10 @@ from services.kit import logs
 from services.kit.metrics import Metrics
 from services.kit.traces import RUN, TRACE, Span, Traces, named
 
+_ACCESS = "prozess.access"
+_KNOWN = 1_000
+"""Combinations of labels whose counters are at hand."""
+_CLASSES = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
 _UNCOUNTED = ("/health", "/metrics")
 """Who watches is no caller."""
 
@@ -27,8 +33,12 @@ class Measured:
     def __init__(self, app: ASGIApp, metrics: Metrics, traces: Traces, *, access_log: bool) -> None:
         self._app = app
         self._metrics = metrics
+        self._answered = lru_cache(_KNOWN)(metrics.http_requests.labels)
+        self._seconds = lru_cache(_KNOWN)(metrics.http_seconds.labels)
+        self._ended = lru_cache(_KNOWN)(metrics.requests.labels)
         self._traces = traces
-        self._log = logs.logger("prozess.access") if access_log else None
+        self._log = logs.logger(_ACCESS) if access_log else None
+        self._level = logging.getLogger(_ACCESS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         parent = named(scope.get("headers", ()))
@@ -47,8 +57,8 @@ class Measured:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._metrics.http_requests.labels(surface, _route(scope), f"{status // 100}xx").inc()
-                self._metrics.http_seconds.labels(surface).observe(time.perf_counter() - began)
+                self._answered(surface, _route(scope), _CLASSES[status // 100]).inc()
+                self._seconds(surface).observe(time.perf_counter() - began)
             await send(message)
 
         try:
@@ -62,10 +72,10 @@ class Measured:
         if scope["path"].startswith(_UNCOUNTED):
             return
         failed = outcome.failed or not 0 < status < 400
-        self._metrics.requests.labels(surface, "error" if failed else "success").inc()
+        self._ended(surface, "error" if failed else "success").inc()
         if failed:
             self._metrics.errors.labels(surface, str(outcome.code) if outcome.code in TABLE else "none").inc()
-        if self._log is not None:
+        if self._log is not None and self._level.isEnabledFor(logging.INFO):
             ticket = scope.get(TICKET)
             said: dict[str, Any] = {"app": ticket.app} if ticket is not None and ticket.app else {}
             if failed:

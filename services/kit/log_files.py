@@ -7,7 +7,7 @@ one folder would tear each other's files apart, so the second one is refused.
 import fcntl
 import itertools
 import time
-from logging.handlers import RotatingFileHandler
+from logging import FileHandler, LogRecord
 from pathlib import Path
 from typing import IO
 
@@ -15,23 +15,23 @@ from typing_extensions import override
 
 from services.kit.errors import Refused
 
-_MANY = 10_000
-"""More files than that are never put aside: age throws them away before."""
 _DAY_S = 86_400
 
 
-class Rotating(RotatingFileHandler):
+class Rotating(FileHandler):
     """Puts the file aside under the time of day when it reached `megabytes`, and deletes what is older than `days`."""
 
     def __init__(self, folder: Path, program: str, megabytes: float, days: float) -> None:
         """Raises `Refused` where the folder cannot be written, or another program of this name writes there."""
+        self._most = megabytes * 1_000_000
         self._days = days
         lock: IO[str] | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = (folder / f".{program}.lock").open("w")
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            super().__init__(folder / f"{program}.log", maxBytes=max(1, int(megabytes * 1_000_000)), backupCount=_MANY, encoding="utf-8")
+            super().__init__(folder / f"{program}.log", encoding="utf-8")
+            self._size = Path(self.baseFilename).stat().st_size
         except OSError as wrong:
             if lock is not None:
                 lock.close()
@@ -42,22 +42,33 @@ class Rotating(RotatingFileHandler):
         self._sweep()
 
     @override
-    def doRollover(self) -> None:
-        """Put the file aside and begin a new one."""
-        if self.stream is not None:
-            self.stream.close()
-        current = Path(self.baseFilename)
-        now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        names = (current.with_suffix(f".{now}-{number}.log") for number in itertools.count())
-        aside = next(name for name in names if not name.exists())
-        current.replace(aside)
-        self.stream = self._open()
-        self._sweep()
+    def emit(self, record: LogRecord) -> None:
+        try:
+            line = (self.format(record) + self.terminator).encode("utf-8", "backslashreplace").decode()
+            size = len(line.encode())
+            if self._size and self._size + size > self._most:
+                self._put_aside()
+            stream = self.stream or self._open()
+            stream.write(line)
+            stream.flush()
+            self._size += size
+        except Exception:  # noqa: BLE001 (as logging itself does: a line that cannot be written ends nothing)
+            self.handleError(record)
 
     def give_up(self) -> None:
         """Close the file, and let another program of this name write here."""
         self.close()
         self._lock.close()
+
+    def _put_aside(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+        current = Path(self.baseFilename)
+        now = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        names = (current.with_suffix(f".{now}-{number}.log") for number in itertools.count())
+        current.replace(next(name for name in names if not name.exists()))
+        self.stream, self._size = self._open(), 0
+        self._sweep()
 
     def _sweep(self) -> None:
         current = Path(self.baseFilename)

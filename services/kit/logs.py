@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -131,6 +132,7 @@ def _clean(value: object) -> object:
     return value
 
 
+@lru_cache(1_000)
 def _means_credential(name: str) -> bool:
     plain = name.lower().replace("-", "_")
     return any(plain == word or plain.endswith("_" + word) for word in _CREDENTIALS)
