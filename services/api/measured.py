@@ -56,7 +56,7 @@ class Measured:
         async def count(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 self._answered(surface, _route(scope), _CLASSES[status // 100]).inc()
                 self._seconds(surface).observe(time.perf_counter() - began)
             await send(message)
