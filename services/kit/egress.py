@@ -22,6 +22,8 @@ from services.kit.traces import carried
 CONNECT_S = 10.0
 _REDIRECTIONS = 5
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24")))
+"""Not for the public, although Python takes parts of them for it: protocol assignments (a cloud's metadata too), relays."""
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Options = Iterable[httpcore2.SOCKET_OPTION]
 
@@ -72,7 +74,8 @@ class Egress:
         if any(address in network for network in self._networks):
             return True
         inner = _inside(address)
-        return inner.is_global and not inner.is_multicast and not inner.is_reserved
+        special = inner.is_multicast or inner.is_reserved or any(inner in network for network in _SPECIAL)
+        return inner.is_global and not special
 
 
 def _inside(address: _Address) -> _Address:

@@ -7,7 +7,6 @@ unless a setting names their network; the checked address is the one that is use
 
 import asyncio
 import base64
-import ipaddress
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from services.kit.egress import Egress, EgressRefused
 from services.kit.retrieval.port import RetrievalFailed
 
 _USERS = {"gitlab": "oauth2", "bitbucket": "x-token-auth"}
@@ -25,6 +25,9 @@ _LOOK_S = 0.25
 _SAID = 200
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy")
 _KEPT = ("PATH", "LANG", "SSL_CERT_FILE", "GIT_SSL_CAINFO", *_PROXIES)
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:.]+")
+"""Hosts that git names as we do, so that the address that was checked is the one that is used."""
+_READ_IN_TWO_WAYS = ("\\", " ")
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 
@@ -41,7 +44,7 @@ class Git:
     """`networks` may be cloned from although they are not public; `seconds` and `max_bytes` bound one clone."""
 
     def __init__(self, networks: Sequence[str], seconds: float, max_bytes: int) -> None:
-        self._networks = [ipaddress.ip_network(network, strict=False) for network in networks]
+        self._egress = Egress(networks)
         self._seconds = seconds
         self._max_bytes = max_bytes
 
@@ -96,17 +99,15 @@ class Git:
             host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}[parts.scheme]
         except (ValueError, KeyError):
             host, port = "", 0
-        if not host:
+        if not _HOST.fullmatch(host) or not url.isprintable() or any(sign in url for sign in _READ_IN_TWO_WAYS):
             raise RetrievalFailed("repo_url: expected https://host/owner/repository, http://… or a folder")
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1)
+            addresses = await self._egress.addresses(host, port)
         except OSError:
             raise RetrievalFailed("the host of repo_url is not known", temporary=True) from None
-        addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
-        for address in addresses:
-            if not address.is_global and not any(address in network for network in self._networks):
-                raise RetrievalFailed("repo_url: its host is in a network from which nothing is cloned here (setting wiki_networks)")
-        written = ",".join(dict.fromkeys(f"[{one}]" if one.version == 6 else str(one) for one in addresses))
+        except EgressRefused:
+            raise RetrievalFailed("repo_url: its host is in a network from which nothing is cloned here (setting wiki_networks)") from None
+        written = ",".join(f"[{one}]" if ":" in one else one for one in addresses)
         return f"{host}:{port}:{written}"
 
     def _environment(self, remote: Remote, resolved: str) -> dict[str, str]:
