@@ -1,6 +1,7 @@
 """Worlds for tests: real ports on a temporary folder, time in our hands if we want it.
 
-`embedded_world` is the embedded log and SQLite rows with the newest schema; give it a clock to move time by hand.
+`embedded_world` is the embedded log and SQLite rows (or those that `database=` names) with the newest schema; give it a clock
+to move time by hand.
 """
 
 import asyncio
@@ -53,7 +54,7 @@ async def embedded_world(folder: Path, *, clock: Clock | None = None, partitions
     chosen = Settings(data=folder, partitions=partitions, durability="single", **settings)
     make_folder(chosen)
     log = SqliteLog(folder / "log.sqlite", partitions)
-    database = Database(f"sqlite:///{folder / 'rows.sqlite'}")
+    database = Database(chosen.database or f"sqlite:///{folder / 'rows.sqlite'}")
     try:
         await database.migrate()
         await log.start()
