@@ -78,6 +78,7 @@ _STREAMS: Mapping[str, tuple[str, ...]] = {
     "/docs/doors": (_WORDS,),
     "/docs/doors/{name}": ("text/markdown",),
     "/docs/errors": ("text/markdown",),
+    "/docs/settings": ("text/markdown",),
     "/metrics": (_WORDS,),
     "/files/{token}/{name}": ("*/*",),
 }

@@ -118,9 +118,7 @@ async def _reseal(database: Database, store: StoredSecrets) -> None:
             raise Refused(f"{outcome.unreadable:,} secrets cannot be opened with the keys that are here; {done:,} were sealed anew.")
         counts = await store.counts()
         if set(counts) <= {store.ring.current.id}:
-            console().print(
-                f"{done:,} secrets are sealed anew; all {sum(counts.values()):,} are sealed with the key {store.ring.current.id}."
-            )
+            console().print(f"{done:,} secrets are sealed anew; all are sealed with the key {store.ring.current.id} now.")
             return
     raise Refused("programs that run go on sealing with an older key: restart them with both keys, and call this again.")
 

@@ -170,13 +170,15 @@ class KnowledgeRequest:
 class DeepKnowledgeRequest:
     """Have a knowledge service answer with a model. `body` is what it is sent; the keys in it are references.
 
-    `recorded` is what an earlier attempt already said: such a service cannot continue it.
+    `provider` names where the model is, in place of the address and keys in there. `recorded` is what an earlier attempt already
+    said: such a service cannot continue it.
     """
 
     app: str
     body: dict[str, JsonValue]
     recorded: str
     quiet_ms: int
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)

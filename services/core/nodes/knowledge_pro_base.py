@@ -19,7 +19,7 @@ _MODES = {1: "deep_search", 2: "long_rag"}
 
 
 class KnowledgeProParams(Params):
-    """The model and the knowledge bases. `repoType` 2 needs `docIds`."""
+    """The model and the knowledge bases. `repoType` 2 needs `docIds`; `provider` names where the model is, in place of url and keys."""
 
     model: str
     url: str
@@ -37,6 +37,7 @@ class KnowledgeProParams(Params):
     documents: tuple[str, ...] = Field(default=(), alias="docIds")
     role: str = Field(default="", alias="answerRole")
     score: float = 0.1
+    provider: str = Field(default="", max_length=128)
 
 
 def ask(node: Node, inputs: Inputs, asking: Asking) -> DeepKnowledgeRequest:
@@ -69,7 +70,7 @@ def ask(node: Node, inputs: Inputs, asking: Asking) -> DeepKnowledgeRequest:
         "messages": [{"role": "user", "content": question}],
         "meta_data": {"caller": "workflow", "caller_sid": node.id},
     }
-    return DeepKnowledgeRequest(asking.app, body, asking.recorded, asking.quiet_ms)
+    return DeepKnowledgeRequest(asking.app, body, asking.recorded, asking.quiet_ms, param.provider)
 
 
 def receive(node: Node, _inputs: Inputs, answer: Answer) -> Finished:

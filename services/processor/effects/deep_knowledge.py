@@ -14,6 +14,8 @@ from events.node import Problem
 from services.core.codes import Code
 from services.core.effects import Broke, DeepKnowledgeRequest, Done, Outcome, Piece
 from services.core.values import encodable, read
+from services.kit.models.port import ModelFailed
+from services.kit.models.register import Providers
 from services.kit.outward import CallFailed, Sending
 from services.kit.settings import Settings
 from services.processor.evidence import Evidence
@@ -29,6 +31,8 @@ class World(Protocol):
     def settings(self) -> Settings: ...
     @property
     def toolbox(self) -> Toolbox: ...
+    @property
+    def providers(self) -> Providers: ...
 
 
 async def perform(request: DeepKnowledgeRequest, world: World) -> AsyncGenerator[Outcome, None]:
@@ -67,8 +71,16 @@ async def _sending(request: DeepKnowledgeRequest, world: World) -> Sending:
         raise CallFailed("there is no such knowledge service here: the operator sets KNOWLEDGE_PRO_URL", kind="setting")
     body = cast("dict[str, Any]", request.body)
     model = dict(body["rag"]["llm"])
-    for name in ("api_key", "api_secret"):
-        model[name] = await world.toolbox.register.secret(request.app, model[name], "the key of this node")
+    if request.provider:
+        try:
+            found = await world.providers.ask(request.app, request.provider, str(model.get("model") or ""))
+        except ModelFailed as failure:
+            raise CallFailed(failure.message, kind=failure.kind, temporary=failure.temporary) from None
+        named = model.get("model") or next(iter(found.models), "")
+        model |= {"base_url": found.url, "model": named, "api_key": found.key, "api_secret": ""}
+    else:
+        for name in ("api_key", "api_secret"):
+            model[name] = await world.toolbox.register.secret(request.app, model[name], "the key of this node")
     keyed = cast("JsonValue", {**body, "rag": {**body["rag"], "llm": model}})
     return Sending(_WHAT, "POST", url, request.quiet_ms / 1000, json=keyed, trusted=True)
 

@@ -1,6 +1,7 @@
 """Knowledge: from repositories of the app's register, and from services in the original's words."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from services.core.effects import DeepKnowledgeRequest, Done, KnowledgeRequest, Retrieved, ServiceRequest, ToolSent
 from services.kit.database import Database
+from services.kit.models.register import Found, unknown
 from services.processor.effects import EffectWorld
 from tests.support.fixtures.effect_tools import REFERENCE, keep, secret, tool_rows, tool_world
 from tests.support.fixtures.effects import effect_settings, effect_world, outcomes_of
@@ -101,6 +103,25 @@ async def test_a_deep_answer_is_streamed(served: EffectWorld, tools: ToolServer)
     assert seen.text == "blue sky"
     assert seen.done.outputs == {"result": [{"id": 1}]}
     assert tools.asked[0].json["rag"]["llm"]["api_key"] == "sesame"
+
+
+class Acme:
+    """One provider."""
+
+    async def ask(self, _app: str, provider: str, _model: str) -> Found:
+        if provider != "acme":
+            raise unknown(provider)
+        return Found("acme", "app", "https://acme.example/v1", ("first",), key="sk-acme")
+
+
+async def test_a_deep_answer_comes_from_the_provider_that_the_node_names(served: EffectWorld, tools: ToolServer):
+    world = replace(served, providers=Acme())  # pyright: ignore[reportArgumentType]
+    tools.answers["/pro"] = Sse(["[DONE]"])
+    assert (await perform(DeepKnowledgeRequest("demo", BODY, "", 5_000, "acme"), world))[-1] == Done(outputs={"result": []})
+    told = tools.asked[0].json["rag"]["llm"]
+    assert (told["base_url"], told["api_key"], told["api_secret"]) == ("https://acme.example/v1", "sk-acme", "")
+    (broke,) = await perform(DeepKnowledgeRequest("demo", BODY, "", 5_000, "nobody"), world)
+    assert "there is no provider nobody" in broke.problem.message
 
 
 async def test_a_deep_answer_that_fails_is_told(served: EffectWorld, tools: ToolServer):
