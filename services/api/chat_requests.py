@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
+MOST_VALUES, MOST_TURNS = 1_000, 2_000
+
 
 class HistoryItem(BaseModel):
     """An earlier message, as the caller remembers it."""
@@ -24,10 +26,10 @@ class Chat(BaseModel):
     uid: str = Field("", max_length=40, description="Your end user.")
     stream: bool = Field(True, description="Frames as they come, or one answer.")
     messages: list[JsonValue] | None = Field(None, description="Of an OpenAI client: not read, then `stream` is false unless it is given.")
-    ext: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
-    parameters: dict[str, JsonValue] = Field(description="Values of the start node's outputs.")
+    ext: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue], max_length=MOST_VALUES)
+    parameters: dict[str, JsonValue] = Field(max_length=MOST_VALUES, description="Values of the start node's outputs.")
     chat_id: str = Field("", max_length=128)
-    history: list[HistoryItem] = Field(default_factory=list[HistoryItem])
+    history: list[HistoryItem] = Field(default_factory=list[HistoryItem], max_length=MOST_TURNS)
     version: str = Field("", max_length=128, description="A published version; empty: the highest.")
 
     @property
