@@ -66,17 +66,27 @@ class Everything(OfLog, OfRows):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Inner(Everything):
-    """A program that serves nobody but those who watch it."""
+class Program(Everything):
+    """A program: its limits, and where its lines go."""
 
-    host: Annotated[str | None, option("host")] = None
-    metrics_port: Annotated[int | None, option("metrics_port")] = None
+    profile: Annotated[str | None, option("profile")] = None
     log_level: Annotated[str | None, option("log_level")] = None
+    log_format: Annotated[str | None, option("log_format")] = None
+    log_folder: Annotated[Path | None, option("log_folder")] = None
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Outer(Everything):
+class Inner(Program):
+    """A program that serves nobody but those who watch it."""
+
+    host: Annotated[str | None, option("host")] = None
+    metrics_port: Annotated[int | None, option("metrics_port")] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Outer(Program):
     """A program that serves clients."""
 
     host: Annotated[str | None, option("host")] = None
@@ -84,7 +94,6 @@ class Outer(Everything):
     trusted_proxies: Annotated[str | None, option("trusted_proxies")] = None
     cors_origins: Annotated[str | None, option("cors_origins")] = None
     wiki_root: Annotated[Path | None, option("wiki_root")] = None
-    log_level: Annotated[str | None, option("log_level")] = None
 
 
 @Parameter(name="*")

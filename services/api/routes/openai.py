@@ -24,7 +24,7 @@ from services.api.openai_requests import Completion
 from services.api.problems import Json, Refusal
 from services.api.routes.agent import Key, Numbered
 from services.api.starting import launch
-from services.api.streams import EVENT_ID, answer, from_position, in_openai, whole
+from services.api.streams import EVENT_ID, answer, from_position, in_openai, timed, whole
 from services.kit.models import offline
 from services.kit.models.accounts import SCHEME
 from services.kit.models.listing import Listed
@@ -117,6 +117,7 @@ async def _stream(api: Api, follower: Follower, run: str, body: Completion, *, n
     usage = body.stream_options is not None and body.stream_options.include_usage
     settings, metrics = api.world.settings, api.world.metrics
     fold = openai.Chunks(include_usage=usage, pauses=True)
+    rendering = timed(in_openai(include_usage=usage, pauses=True), metrics.first_token_seconds.labels("openai").observe)
     before: list[Accepted] = []
     try:
         while not follower.ended and not fold.spoke:
@@ -133,7 +134,6 @@ async def _stream(api: Api, follower: Follower, run: str, body: Completion, *, n
         follower.close()
         return _failed(api, fold, run)
     gauge = metrics.open_streams.labels("openai")
-    rendering = in_openai(include_usage=usage, pauses=True)
     return answer(follower, from_position(rendering, 0) if numbered else rendering, settings.ping_s, run, gauge, before=before)
 
 

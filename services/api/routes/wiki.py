@@ -21,7 +21,7 @@ from services.api.api import Api, StrictRoute, TheApi
 from services.api.dialects import deepwiki
 from services.api.identity import Caller
 from services.api.problems import Json, Native, Refusal, path_of, wrong_of
-from services.api.streams import answer, from_position, in_deepwiki, in_raw
+from services.api.streams import answer, from_position, in_deepwiki, in_raw, timed
 from services.api.tail import Closed
 from services.api.wiki_asking import Begun, begin
 from services.api.wiki_requests import Question
@@ -52,11 +52,12 @@ async def stream(
     body: Question, request: Request, api: TheApi, caller: _Visitor, key: _Key = "", format_: _Format = "raw", wanted: _Wanted = ""
 ) -> Response:
     """Answer a question as raw text, or as events."""
+    is_sse = format_ == "sse" or wanted.strip().lower() == "sse"
+    first = api.world.metrics.first_token_seconds.labels(_NAME).observe
+    rendering = timed(from_position(in_deepwiki(), 0) if is_sse else in_raw(), first)
     begun = await begin(api, caller, body, key, request.is_disconnected)
     if begun is None:
         return Response(status_code=204)
-    is_sse = format_ == "sse" or wanted.strip().lower() == "sse"
-    rendering = from_position(in_deepwiki(), 0) if is_sse else in_raw()
     gauge = api.world.metrics.open_streams.labels(_NAME)
     given = answer(begun.follower, rendering, api.world.settings.ping_s, begun.run, gauge, before=begun.held)
     if path_of(request) == PROXY:

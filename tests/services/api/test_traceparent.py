@@ -1,15 +1,21 @@
 """A `traceparent` is taken at every door that starts or changes something, and stays in the headers of what follows."""
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
 from events.envelope import meta_of
 from events.topics import COMMANDS, EVENTS
+from tests.services.api.bots import asked, made
 from tests.services.api.conftest import House, W
 from tests.services.api.test_chat import standard
+from tests.services.api.test_sockets import url
 from tests.services.api.test_subflows import around, child_of
 from tests.support.flows import at, end, flow, start
+from tests.support.model_server import ModelServer
 
 HEADERS = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 
@@ -75,3 +81,23 @@ async def test_a_change_of_a_flow_is_of_its_requests_trace(house: House):
     body = {"name": "traced", "app_id": "demo", "status": 0, "data": document}
     answer = await house.http.post(f"{W}/protocol/add", json=body, headers=HEADERS)
     assert await kept(house, EVENTS, f"flow-{answer.json()['data']['flow_id']}") == [HEADERS["traceparent"]]
+
+
+async def test_a_socket_names_its_trace_when_it_is_opened(house: House, model_server: ModelServer):
+    bot = await made(house, model_server, text="one")
+    async with connect(url(house), proxy=None, additional_headers=HEADERS) as socket:
+        await socket.send(json.dumps({"type": "chat", **asked(bot)}))
+        first = json.loads(await asyncio.wait_for(socket.recv(), 10))
+        async for _ in socket:
+            pass
+    assert set(await kept(house, EVENTS, f"run-{first['event_id']}")) == {HEADERS["traceparent"]}
+
+
+async def test_a_model_is_called_with_the_trace_of_the_request(house: House, model_server: ModelServer):
+    bot = await made(house, model_server, text="one", key="carried")
+    answer = await house.http.post("/agent/v1/chat/completions", json=asked(bot), headers=HEADERS)
+    assert answer.status_code == 200
+    (seen,) = model_server.calls("carried")
+    assert seen.headers["traceparent"] == HEADERS["traceparent"]
+    await house.http.post("/agent/v1/chat/completions", json=asked(bot))
+    assert "traceparent" not in model_server.calls("carried")[-1].headers

@@ -3,6 +3,7 @@
 import pytest
 
 from services.cli import main
+from services.cli.options import AllInOne, Inner, Outer, settings
 from services.kit import settings_table
 from services.kit.documented import PROFILE, RANGES, TABLE
 from services.kit.errors import Refused
@@ -75,3 +76,9 @@ def test_every_setting_is_listed_by_the_command_and_on_the_page(capsys: pytest.C
         assert f"`{variable(name)}`" in page
     for one in TABLE:
         assert one.name in page
+
+
+@pytest.mark.parametrize("program", [Outer, Inner, AllInOne])
+def test_every_program_takes_the_profile_as_an_option(program: type[Outer | Inner]):
+    assert settings(program(profile="documented")).max_concurrent_requests == 100
+    assert settings(program()).max_concurrent_requests == 2_000
