@@ -18,6 +18,7 @@ from typing import Any, Self
 import httpx
 
 from infra.kafka.broker import free_port
+from services.kit.settings import LOOPBACK
 
 READY_S = 120.0
 END_S = 60.0
@@ -149,9 +150,10 @@ class Fleet:
 
 
 def environment(kafka: str, database: str, data: Path, prefix: str, **more: Any) -> dict[str, str]:
-    """What programs on these need; models may be continued by prefill."""
+    """What programs on these need; models may be on this machine, and be continued by prefill."""
     chosen = {"kafka": kafka, "database": database, "data": data, "topic_prefix": prefix, "durability": "single", **more}
     return {
         "PROZESS_MODEL_CONTINUES": '{"*": "prefill"}',
+        "PROZESS_EGRESS_NETWORKS": ",".join(LOOPBACK),
         **{f"PROZESS_{name.upper()}": str(value) for name, value in chosen.items()},
     }

@@ -35,6 +35,7 @@ def environment(kafka: str, postgres_url: str, tmp_path: Path) -> dict[str, str]
         "PROZESS_DURABILITY": "single",
         "PROZESS_DATA": str(tmp_path / "data"),
         "PROZESS_MODEL_CONTINUES": json.dumps({"*": "prefill"}),
+        "PROZESS_EGRESS_NETWORKS": "127.0.0.0/8",
     }
 
 

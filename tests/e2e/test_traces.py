@@ -40,6 +40,7 @@ def environment(kafka: str, postgres_url: str, collector: Collector, tmp_path: P
         "PROZESS_DURABILITY": "single",
         "PROZESS_DATA": str(tmp_path / "data"),
         "PROZESS_LOG_FOLDER": str(tmp_path / "lines"),
+        "PROZESS_EGRESS_NETWORKS": "127.0.0.0/8",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_EXPORTER_OTLP_HEADERS": "x-collector-key=abc",
     }
