@@ -103,6 +103,11 @@ class AuditPage:
     cursor: str | None
 
 
+_STARTED = sa.select(audit_events.c.run, audit_events.c.app, audit_events.c.flow, audit_events.c.subject).where(
+    audit_events.c.run.in_(sa.bindparam("runs", expanding=True)), audit_events.c.position == 1, audit_events.c.type == RunStarted.type
+)
+
+
 def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     """A row for each event that is no piece of text."""
     told = [event for event in events if not isinstance(event.envelope.data, NodeDelta)]
@@ -111,10 +116,8 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     about = {data.run: _about(data) for event in told if isinstance(data := event.envelope.data, RunStarted)}
     strangers = sorted({event.meta.stream[4:] for event in told if event.meta.stream.startswith("run-")} - about.keys())
     if strangers:
-        started = sa.select(audit_events).where(
-            audit_events.c.run.in_(strangers), audit_events.c.position == 1, audit_events.c.type == RunStarted.type
-        )
-        about |= {row["run"]: {key: row[key] for key in ("app", "flow", "subject")} for row in mappings(connection.execute(started))}
+        started = connection.execute(_STARTED, {"runs": strangers})
+        about |= {run: {"app": app, "flow": flow, "subject": subject} for run, app, flow, subject in started}
     insert_new(connection, audit_events, [_row(event, about) for event in told])
 
 

@@ -86,6 +86,14 @@ Shown = NodeDelta | OutputReleased | OutputClosed | QuestionAsked | QuestionAnsw
 Said = list[list[Any]]
 
 
+_RUNS: sa.BindParameter[Any] = sa.bindparam("runs", expanding=True)
+_OPEN = sa.select(chat_messages.c.run, chat_messages.c.position).where(
+    chat_messages.c.run.in_(_RUNS), chat_messages.c.part == ANSWER, chat_messages.c.status == "running"
+)
+_EARLIER = sa.select(chat_parts).where(chat_parts.c.run.in_(_RUNS)).order_by(chat_parts.c.run, chat_parts.c.position)
+_FORGET = sa.delete(chat_parts).where(chat_parts.c.run.in_(_RUNS))
+
+
 def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     """Rows of what was said in chats."""
     insert_new(connection, chat_messages, [row for event in events for row in _started(event)])
@@ -93,10 +101,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     for event in events:
         if isinstance(event.envelope.data, Shown) or event.meta.type in ENDS_A_RUN:
             told[event.meta.stream.removeprefix("run-")].append(event)
-    open_answers = sa.select(chat_messages.c.run, chat_messages.c.position).where(
-        chat_messages.c.run.in_(sorted(told)), chat_messages.c.part == ANSWER, chat_messages.c.status == "running"
-    )
-    known = connection.execute(open_answers).all() if told else ()
+    known = connection.execute(_OPEN, {"runs": sorted(told)}).all() if told else ()
     fresh = {run: [event for event in told[run] if event.position > position] for run, position in sorted(known)}
     fresh = {run: new for run, new in fresh.items() if new}
     insert_new(connection, chat_messages, _replies(connection, fresh))
@@ -111,13 +116,12 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     )
     if ended:
         store(connection, chat_messages, _answers(connection, ended, parts))
-        connection.execute(sa.delete(chat_parts).where(chat_parts.c.run.in_(sorted(ended))))
+        connection.execute(_FORGET, {"runs": sorted(ended)})
 
 
 def _answers(connection: sa.Connection, ended: dict[str, Accepted], parts: dict[str, Row]) -> list[Row]:
-    earlier = sa.select(chat_parts).where(chat_parts.c.run.in_(sorted(ended))).order_by(chat_parts.c.run, chat_parts.c.position)
     said: defaultdict[str, Said] = defaultdict(list)
-    for row in mappings(connection.execute(earlier)):
+    for row in mappings(connection.execute(_EARLIER, {"runs": sorted(ended)})):
         said[row["run"]] += row["said"]
     rows: list[Row] = []
     for run, end in ended.items():

@@ -56,6 +56,12 @@ async def reached(connection: AsyncConnection, partition: int) -> int:
     return (await connection.execute(sa.select(checkpoints.c.offset).where(checkpoints.c.partition == partition))).scalar_one_or_none() or 0
 
 
+_ADVANCE = sa.update(checkpoints).where(
+    *(checkpoints.c[name] == sa.bindparam(f"_{name}") for name in ("partition", "offset", "topic", "last"))
+)
+_ENDED = sa.delete(stream_positions).where(*(stream_positions.c[name] == sa.bindparam(f"_{name}") for name in ("stream", "partition")))
+
+
 def advance(connection: sa.Connection, before: Checkpoint | None, after: Checkpoint, touched: Collection[str] | None = None) -> None:
     """Move the checkpoint from `before` (None: there is none yet) to `after`. Raises `Fenced` when it is not there any more.
 
@@ -64,13 +70,9 @@ def advance(connection: sa.Connection, before: Checkpoint | None, after: Checkpo
     row: Row = {name: value for name, value in _plain(after).items() if name != "positions"}
     if before is None:
         insert_new(connection, checkpoints, [{**row, "offset": -1}])
-    here = sa.update(checkpoints).where(
-        checkpoints.c.partition == after.partition,
-        checkpoints.c.offset == (-1 if before is None else before.offset),
-        checkpoints.c.topic == (after if before is None else before).topic,
-        checkpoints.c.last == (after if before is None else before).last,
-    )
-    if connection.execute(here.values(row)).rowcount != 1:
+    was = after if before is None else before
+    here: Row = {"_partition": after.partition, "_offset": -1 if before is None else before.offset, "_topic": was.topic, "_last": was.last}
+    if connection.execute(_ADVANCE, {**here, **row}).rowcount != 1:
         raise Fenced(f"the checkpoint of partition {after.partition} is not at offset {0 if before is None else before.offset} any more")
     _move(connection, {} if before is None else before.positions, after, touched)
 
@@ -82,8 +84,7 @@ def _move(connection: sa.Connection, old: dict[str, int], after: Checkpoint, tou
     rows = [{"partition": after.partition, "stream": s, "position": after.positions[s]} for s in changed]
     upsert(connection, stream_positions, rows)
     if ended:
-        gone = stream_positions.c.stream == sa.bindparam("_stream"), stream_positions.c.partition == sa.bindparam("_partition")
-        connection.execute(sa.delete(stream_positions).where(*gone), ended)
+        connection.execute(_ENDED, ended)
 
 
 def _plain(checkpoint: Checkpoint) -> Row:

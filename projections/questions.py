@@ -70,6 +70,13 @@ class Question:
     position: int
 
 
+_LEFT = (
+    sa.update(questions)
+    .where(questions.c.run == sa.bindparam("_run"), questions.c.status == "open", questions.c.position < sa.bindparam("_position"))
+    .values(status="withdrawn", position=sa.bindparam("_position"))
+)
+
+
 def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     """Rows of the questions that were asked, answered or left behind."""
     changes: dict[tuple[str, int], Row] = {}
@@ -83,10 +90,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
             ended[run] = event.position
     store(connection, questions, changes.values())
     if ended:
-        left = sa.update(questions).where(questions.c.run == sa.bindparam("_run"), questions.c.status == "open")
-        left = left.where(questions.c.position < sa.bindparam("_position"))
-        left = left.values(status="withdrawn", position=sa.bindparam("_position"))
-        connection.execute(left, [{"_run": run, "_position": ended[run]} for run in sorted(ended)])
+        connection.execute(_LEFT, [{"_run": run, "_position": ended[run]} for run in sorted(ended)])
 
 
 def _change(event: Accepted, data: QuestionAsked | QuestionAnswered | QuestionExpired) -> Row:

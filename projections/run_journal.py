@@ -50,14 +50,16 @@ run_journal_heads = sa.Table(
 )
 
 
+_KNOWN = sa.select(run_journal_heads).where(run_journal_heads.c.run.in_(sa.bindparam("names", expanding=True)))
+
+
 def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
     """Rows of all that happened in runs."""
     told = [(event.meta.stream[4:], event) for event in events if event.meta.stream.startswith("run-")]
     if not told:
         return
     names = sorted({run for run, _ in told})
-    heads = run_journal_heads
-    found = connection.execute(sa.select(heads.c.run, heads.c.position).where(heads.c.run.in_(names)))
+    found = connection.execute(_KNOWN, {"names": names})
     known: dict[str, int] = {row.run: row.position for row in found}
     rows: list[Row] = []
     open_blocks: dict[str, tuple[tuple[Any, ...], Row]] = {}
@@ -79,7 +81,7 @@ def apply(connection: sa.Connection, events: Sequence[Accepted]) -> None:
             _extend(row, event)
             open_blocks[run] = (kind, row)
     insert(connection, run_journal, rows)
-    upsert(connection, heads, [{"run": run, "position": known[run]} for run in names if run in known])
+    upsert(connection, run_journal_heads, [{"run": run, "position": known[run]} for run in names if run in known])
 
 
 def _kind(event: Accepted) -> tuple[Any, ...] | None:

@@ -140,7 +140,7 @@ def many(connection: sa.Connection, name: tuple[Any, ...], statement: Callable[[
     if ready is None:
         ready = _READY[key] = _compiled(connection.dialect, statement(), list(rows[0]))
     text, order, is_named = ready
-    values = [tuple(row[name] if change is None else change(row[name]) for name, change in order) for row in rows]
+    values = [tuple([row[name] if change is None else change(row[name]) for name, change in order]) for row in rows]
     names = [name for name, _ in order]
     connection.exec_driver_sql(text, [dict(zip(names, each, strict=True)) for each in values] if is_named else values)
 
