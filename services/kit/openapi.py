@@ -17,6 +17,7 @@ from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
 from services.kit.errors import ProzessError
 
+MOST_OPERATIONS = 500
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 BODIES = ("application/json", "application/x-www-form-urlencoded")
 _DEPTH = 12
@@ -72,6 +73,8 @@ def check(document: Mapping[str, Any]) -> dict[str, Operation]:
         raise BadTool(f"{outside}: only references inside the document (#/…) are followed")
     if not str(document.get("openapi", "")).startswith("3."):
         raise BadTool("document.openapi: expected 3.0, 3.1 or 3.2")
+    if _many(document):
+        raise BadTool(f"document.paths: at most {MOST_OPERATIONS} operations are taken")
     try:
         validate(cast("Any", document))
     except OpenAPIValidationError as wrong:
@@ -85,6 +88,12 @@ def check(document: Mapping[str, Any]) -> dict[str, Operation]:
     for one in found.values():
         _check_url(one)
     return found
+
+
+def _many(document: Mapping[str, Any]) -> bool:
+    paths = document.get("paths")
+    items = cast("dict[str, object]", paths).values() if isinstance(paths, dict) else ()
+    return sum(method in item for item in items if isinstance(item, dict) for method in METHODS) > MOST_OPERATIONS
 
 
 def operations(document: Mapping[str, Any]) -> dict[str, Operation]:

@@ -3,12 +3,11 @@
 import gzip
 import json
 import time
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from tests.services.api.conftest import House, running, serving
+from tests.services.api.conftest import House
 from tests.support.routes import Door, kept
 
 SECRET = "zq7-do-not-repeat-me"
@@ -37,13 +36,6 @@ NO_JSON = ("upload", "build")
 WITH_BODY = [
     door for door in kept() if door.method in {"POST", "PUT", "PATCH", "DELETE"} and not any(one in door.template for one in NO_JSON)
 ]
-
-
-@pytest.fixture(scope="module")
-async def roomy(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> AsyncIterator[House]:
-    async with running(tmp_path_factory.mktemp("roomy"), max_body_bytes=4 * LIMIT) as world:
-        async for house in serving(world):
-            yield house
 
 
 async def sent(house: House, door: Door, body: bytes, **headers: str) -> httpx.Response:

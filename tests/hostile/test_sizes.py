@@ -61,3 +61,12 @@ async def test_a_schema_that_wants_too_much_is_refused_at_save_with_its_node(hou
     assert said["code"] == 22101
     assert "start: output o" in said["message"]
     assert says in said["message"]
+
+
+async def test_a_tool_with_too_many_operations_is_refused_before_it_is_read(roomy: House):
+    operation = {"operationId": "", "responses": {"200": {"description": ""}}}
+    paths = {f"/{n}": {"get": {**operation, "operationId": f"o{n}"}} for n in range(501)}
+    document = {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "servers": [{"url": "https://h.example"}], "paths": paths}
+    answer = await roomy.http.put("/v1/tools/many", json={"kind": "openapi", "document": document})
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "document.paths: at most 500 operations are taken"
