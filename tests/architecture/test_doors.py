@@ -9,6 +9,7 @@ PUBLIC = """
 GET /docs/doors
 GET /docs/doors/{name}
 GET /docs/errors
+GET /docs/metrics
 GET /docs/settings
 GET /files/{token}/{name}
 GET /health

@@ -5,9 +5,10 @@ from importlib import resources
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response
 
+from services.api.api import TheApi
 from services.api.errors import TABLE, Entry
 from services.api.problems import Missing
-from services.kit import settings_table
+from services.kit import metrics_table, settings_table
 
 router = APIRouter(prefix="/docs", tags=["doors"])
 _PAGES = resources.files("services.api") / "docs"
@@ -41,6 +42,12 @@ async def errors() -> Response:
 async def settings() -> Response:
     """All settings as a page, in Markdown."""
     return PlainTextResponse(settings_table.page(), media_type="text/markdown; charset=utf-8")
+
+
+@router.get("/metrics")
+async def metrics(api: TheApi) -> Response:
+    """All metrics as a page, in Markdown."""
+    return PlainTextResponse(metrics_table.page(api.world.metrics), media_type="text/markdown; charset=utf-8")
 
 
 def _row(entry: Entry) -> str:

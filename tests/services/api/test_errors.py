@@ -1,12 +1,15 @@
 """The table of errors: served, complete, and the documents' codes where they are asked for."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from services.api.errors import TABLE
 from services.core.codes import Code
+from services.kit.metrics_table import DOCUMENTED
 from tests.services.api.conftest import House, W, running, serving
 from tests.services.api.test_chat import standard
 
@@ -57,3 +60,15 @@ async def test_frames_of_a_stream_carry_the_documents_codes_as_well(documented: 
         text = (await answer.aread()).decode()
     frame = json.loads(text.removeprefix("data:").split("\n\n", 1)[0])
     assert (frame["code"], frame["doc_code"]) == (40301, 20004)
+
+
+async def test_settings_and_metrics_have_pages_too(house: House):
+    settings, metrics = await house.http.get("/docs/settings"), await house.http.get("/docs/metrics")
+    assert "| `PROZESS_RUN_LIMIT_S` |" in settings.text
+    assert all(f"| {one} | {name} | `{here}` |" in metrics.text for one, name, here in DOCUMENTED)
+    named = set(re.findall(r"^\| `(prozess_\w+)`", metrics.text, re.MULTILINE))
+    shown = {family.name for family in text_string_to_metric_families((await house.http.get("/metrics")).text)}
+    shown = {name for name in shown if not name.endswith("_created")}
+    assert {name.removesuffix("_total") for name in named} == shown
+    for _, _, here in DOCUMENTED:
+        assert set(re.findall(r"prozess_\w+", here)) <= named
