@@ -60,7 +60,8 @@ _PLAIN = frozenset({400, 404, 409, 410, 422, 500, 503})
 _OF_MODELS = frozenset({502, 504})
 _EVENTS = "text/event-stream"
 _JSON, _WORDS = "application/json", "text/plain"
-_STREAMS: Mapping[str, tuple[str, ...]] = {
+_PAGE = ("text/markdown",)
+_BESIDE: Mapping[str, tuple[str, ...]] = {
     "/workflow/v1/chat/completions": (_EVENTS,),
     "/workflow/v1/debug/chat/completions": (_EVENTS,),
     "/workflow/v1/chat/completions/{event_id}": (_EVENTS,),
@@ -76,8 +77,6 @@ _STREAMS: Mapping[str, tuple[str, ...]] = {
     "/api/chat/stream": (_EVENTS, _WORDS),
     "/chat/completions/stream": (_EVENTS, _WORDS),
     "/docs/doors": (_WORDS,),
-    "/docs/doors/{name}": ("text/markdown",),
-    "/docs/errors": ("text/markdown",),
     "/docs/settings": ("text/markdown",),
     "/metrics": (_WORDS,),
     "/files/{token}/{name}": ("*/*",),
@@ -141,7 +140,9 @@ def _answers(operation: Schema, path: str, method: str, *, guarded: bool) -> Non
             answers.pop(status, None)
         answers["200"]["content"] = {_JSON: problem}
     for status in {"200", "201"} & answers.keys():
-        answers[status].setdefault("content", {}).update({kind: {} for kind in _STREAMS.get(path, ())})
+        answers[status].setdefault("content", {}).update(
+            {kind: {} for kind in _BESIDE.get(path, _PAGE if path.startswith("/docs/") else ())}
+        )
 
 
 def _statuses(surface: Surface, path: str, method: str, *, guarded: bool) -> set[int]:
