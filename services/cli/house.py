@@ -4,6 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Group, Parameter
 from rich.markup import escape
+from rich.text import Text
 
 from services.cli.options import Everything, OfRows, settings
 from services.cli.printing import console, show, table, waiting
@@ -11,7 +12,7 @@ from services.kit.exits import BROKE, FINE, guarded
 from services.kit.settings import Settings
 from services.kit.settings_table import rows
 
-_MARKS = {"good": "[green]✓[/]", "note": "[yellow]·[/]", "bad": "[red]✗[/]"}
+_MARKS = {"good": Text("✓", "green"), "note": Text("·", "yellow"), "bad": Text("✗", "red")}
 
 
 def register(app: App) -> None:
@@ -68,6 +69,6 @@ async def _doctor(where: Settings, patience: float, states: list[str]) -> None:
     with waiting("Looking"):
         findings = [finding async for finding in examine(where, patience)]
     for finding in findings:
-        lines.add_row(_MARKS[finding.state], finding.part, escape(finding.said))
+        lines.add_row(_MARKS[finding.state], finding.part, Text(finding.said))
         states.append(finding.state)
     show(lines)
