@@ -17,7 +17,7 @@ except ImportError:  # no wheel for this platform
 
 _YOUNG, _MIDDLE, _OLD = 5_000, 10, 200
 """Our events live long or end at once and make no cycles: the collector looks seldom and briefly, and never at what was imported."""
-_SWITCH_S = 0.001
+_SWITCH_S = 0.0005
 """The log's writer waits at most so long for the interpreter when its sync is done; 5 ms would be more than the sync itself."""
 
 
