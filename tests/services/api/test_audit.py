@@ -84,6 +84,8 @@ async def everywhere(house: House, run: str) -> str:
     paths = [f"/v1/runs/{run}{more}" for more in ("", "/text", "/text?from=0", "/events?follow=false", "/events?follow=false&after=3")]
     paths += [f"/v1/runs/{run}/events?follow=false&frames={one}" for one in ("astron", "agent", "openai", "assistant", "deepwiki")]
     paths += [f"/v1/audit/events?event_id={run}&limit=200", f"{W}/chat/completions/{run}"]
+    newest = (await house.http.get(f"/v1/runs/{run}/text")).json()["position"]
+    await house.http.get(f"/v1/runs/{run}?min_position={newest}")
     texts = [(await house.http.get(path)).text for path in paths]
     return "\n".join(texts)
 
@@ -153,7 +155,8 @@ async def test_nodes_and_frames_of_a_good_run_come_without_words_that_were_not_s
     run, found = await chat(house, document, debug=True)
     assert found[-1]["code"] == 0
     assert "bad" not in json.dumps(found) + await everywhere(house, run)
-    nodes = (await house.http.get(f"/v1/runs/{run}")).json()["nodes"]
+    newest = (await house.http.get(f"/v1/runs/{run}/text")).json()["position"]
+    nodes = (await house.http.get(f"/v1/runs/{run}?min_position={newest}")).json()["nodes"]
     assert nodes[0]["outputs"] == {"AGENT_USER_INPUT": "bob"}
 
 
