@@ -14,6 +14,7 @@ from services.dev.apart import Apart, begun
 from services.dev.welcome import answering, greet
 from services.kit import logs, waiting
 from services.kit.assemble import make_folder
+from services.kit.audit.provider import check
 from services.kit.database import Database
 from services.kit.exits import guarded
 from services.kit.program import Parts, opened, stoppable, together
@@ -68,6 +69,7 @@ async def _dev(settings: Settings) -> None:
     logs.configure("dev", settings)
     settings = settings.model_copy(update={"port": _free_port(settings)})
     make_folder(settings)
+    await check(settings)
     async with begun() as apart:
         await _migrate(settings)
         async with stoppable() as stop, contextlib.AsyncExitStack() as stack:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events.topics import EVENTS
 from services.kit.assemble import build_log, make_folder
-from services.kit.audit.provider import judge_of
+from services.kit.audit.provider import check
 from services.kit.clock import SystemClock
 from services.kit.database import Database
 from services.kit.errors import ProzessError
@@ -166,10 +166,9 @@ async def _model(settings: Settings) -> Finding:
 
 
 async def _audit(settings: Settings) -> Finding:
-    judge = judge_of(settings, SystemClock())
+    judge = await check(settings)
     if judge is None:
         return Finding("content audit", "good", "It is off: apps whose audit_policy is 1 cannot run anything.")
-    await judge.aclose()
     return Finding("content audit", "good", f"`{judge.name}` judges the words of apps whose audit_policy is 1.")
 
 

@@ -3,7 +3,7 @@
 from services.kit.audit.iflytek import Iflytek
 from services.kit.audit.port import Judge
 from services.kit.audit.words import Words
-from services.kit.clock import Clock
+from services.kit.clock import Clock, SystemClock
 from services.kit.errors import Refused
 from services.kit.settings import Settings, variable
 
@@ -15,3 +15,11 @@ def judge_of(settings: Settings, clock: Clock) -> Judge | None:
             raise Refused(f"{variable('audit')} is words: name the file with the words, {variable('audit_file')} (or --audit-file).")
         return Words(settings.audit_file)
     return Iflytek(settings, clock) if settings.audit == "iflytek" else None
+
+
+async def check(settings: Settings) -> Judge | None:
+    """The provider that these settings would give, closed again. Raises `Refused` before anything else has begun."""
+    judge = judge_of(settings, SystemClock())
+    if judge is not None:
+        await judge.aclose()
+    return judge
