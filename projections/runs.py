@@ -4,7 +4,7 @@ In come the events that begin and end a run, and questions to people, during whi
 words of the run are in its journal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -139,6 +139,12 @@ async def get(connection: AsyncConnection, run: str) -> Run | None:
     """The run with this id."""
     row = (await connection.execute(sa.select(runs).where(runs.c.run == run))).mappings().one_or_none()
     return None if row is None else Run(**row)
+
+
+async def silent(connection: AsyncConnection, among: Collection[str]) -> set[str]:
+    """Those of these runs that work for one whose words are judged: nothing that they say has passed."""
+    wanted = sa.select(runs.c.run).where(runs.c.run.in_(sorted(among)), runs.c.audit == "parent")
+    return set(await connection.scalars(wanted))
 
 
 async def page(connection: AsyncConnection, wanted: RunFilter, cursor: str | None = None, limit: int = 50) -> RunPage:

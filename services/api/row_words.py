@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from events.run import Audit
+from projections.audit_events import AuditEvent
 from projections.node_runs import NodeRun
 from projections.questions import Question
 from projections.runs import Run
@@ -51,6 +52,18 @@ def shown_node(row: NodeRun, audit: Audit = "") -> dict[str, Any]:
     return {**said, **dict.fromkeys(_WORDS), "problem": problem}
 
 
+def shown_event(row: AuditEvent, *, is_silent: bool) -> dict[str, Any]:
+    """What the audit trail keeps of an event; of a run whose words nobody has let pass, without them."""
+    said = asdict(row)
+    if is_silent and row.data:
+        said["data"] = {name: {**value, "words": None} if _is_protected(value) else value for name, value in row.data.items()}
+    return said
+
+
 def _open(value: Any) -> Any:
     """A protected value's words."""
-    return value["words"] if isinstance(value, dict) and set(value) == {"subject", "words"} else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] (any JSON)
+    return value["words"] if _is_protected(value) else value
+
+
+def _is_protected(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"subject", "words"}  # pyright: ignore[reportUnknownArgumentType] (any JSON)

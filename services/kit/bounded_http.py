@@ -1,7 +1,8 @@
 """HTTP connections with bounds that uvicorn does not have: how large a request's head may be, and how long it may take.
 
 In come bytes; a head that is too large is answered with 431, one that does not arrive ends its connection, and so does a client that
-connects and says nothing. A request that asks for a WebSocket and cannot be one is an ordinary request.
+connects and says nothing. What comes around a body (sizes of chunks, trailers) has the bound of a head. A request that asks for a
+WebSocket and cannot be one is an ordinary request.
 """
 
 import asyncio
@@ -25,8 +26,8 @@ class BoundedHttp(HttpToolsProtocol):
     """One connection."""
 
     _in_head = True
-    _only_head = True
-    """Whether nothing but a part of a head was in what came last."""
+    _bodiless = True
+    """Whether nothing of a body was in what came last."""
     _read = 0
     _no = b""
     _late: asyncio.TimerHandle | None = None
@@ -45,9 +46,9 @@ class BoundedHttp(HttpToolsProtocol):
         """Some bytes came."""
         if self._in_head and self._late is None:
             self._wait()
-        self._only_head = self._in_head
+        self._bodiless = True
         super().data_received(data)
-        if self._only_head and not self.transport.is_closing():
+        if self._bodiless and not self.transport.is_closing():
             self._read += len(data)
             if self._read > HEAD_BYTES:
                 self._refuse(b"431 Request Header Fields Too Large", _TOO_LARGE)
@@ -61,7 +62,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A head is complete."""
         self._heard()
-        self._in_head, self._only_head, self._read = False, False, 0
+        self._in_head, self._bodiless, self._read = False, False, 0
         if len(self.url) + sum(len(name) + len(value) + _SIGNS for name, value in self.headers) > HEAD_BYTES:
             self._no = b"431 Request Header Fields Too Large"
             raise _Unfit(_TOO_LARGE)
@@ -71,9 +72,14 @@ class BoundedHttp(HttpToolsProtocol):
             raise _Unfit(_NO_HOST)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        self._bodiless, self._read = False, 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """A request is complete; the next one begins with a head."""
-        self._in_head = True
+        self._in_head, self._bodiless, self._read = True, False, 0
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

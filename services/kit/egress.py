@@ -22,8 +22,8 @@ from services.kit.traces import carried
 CONNECT_S = 10.0
 _REDIRECTIONS = 5
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24")))
-"""Not for the public, although Python takes parts of them for it: protocol assignments (a cloud's metadata too), relays."""
+_SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10", "3fff::/20")))
+"""Not for the public, although Python takes them for it: protocol assignments (a cloud's metadata too), relays, sites, examples."""
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Options = Iterable[httpcore2.SOCKET_OPTION]
 

@@ -137,8 +137,9 @@ class SharedTail:
         """What the trunk read: kept where it follows what is known and there is room, else `next` reads it alone."""
         end = self._place + len(self._ahead)
         if found[0].offset <= end and len(self._ahead) < _AHEAD and self._bytes < _AHEAD_BYTES:
-            self._ahead += found if found[0].offset == end else [stored for stored in found if stored.offset >= end]
-            self._bytes += size
+            fresh = found if found[0].offset == end else [stored for stored in found if stored.offset >= end]
+            self._ahead += fresh
+            self._bytes += size if fresh else 0
         self._news.set()
 
     def lose(self, wrong: Exception) -> None:

@@ -50,7 +50,8 @@ class StoredSecrets:
             known = await connection.scalar(select(table.c.reference).where(table.c.reference == reference))
         if known is None:
             sealed_with = await self._insert(app, reference, value)
-            if self._refresh() and self.ring.current != sealed_with:  # a rotation began meanwhile, and may have passed this row by
+            self._refresh()
+            if self.ring.current != sealed_with:  # a rotation began meanwhile, and may have passed this row by
                 async with self._database.begin(durable=True) as connection:
                     await connection.execute(update(table).where(table.c.reference == reference).values(self.seal(app, reference, value)))
         return reference

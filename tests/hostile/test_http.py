@@ -102,3 +102,27 @@ async def test_no_part_of_a_path_becomes_a_header(house: House):
 async def test_an_upgrade_that_cannot_be_a_websocket_is_an_ordinary_request(house: House):
     head = b"POST /v1/apps HTTP/1.1\r\n" + KEY + b"Connection: Upgrade, close\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n{}"
     assert (await said(house, head)).startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"0\r\n" + b"X-Trailer: %s\r\n" % (b"a" * 1_000) * 300, b"0\r\nX-Trailer: " + b"a" * 300_000, b"1;" + b"a" * 300_000],
+    ids=["many trailers", "a trailer without an end", "a chunk's size without an end"],
+)
+async def test_what_comes_around_a_body_has_the_bound_of_a_head(house: House, framing: bytes):
+    head = b"POST /v1/apps HTTP/1.1\r\n" + KEY + CHUNKED + b"\r\n2\r\n{}\r\n"
+    url = house.http.base_url
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    try:
+        async with asyncio.timeout(5):
+            writer.write(head)
+            await writer.drain()
+            while framing:
+                part, framing = framing[:10_000], framing[10_000:]
+                writer.write(part)
+                await writer.drain()
+            assert b"65536 bytes" in await reader.read()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()

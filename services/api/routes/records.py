@@ -3,21 +3,20 @@
 In come filters and cursors; out go pages. Only the caller's own things; others do not exist.
 """
 
-from dataclasses import asdict
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from events.topics import EVENTS, slot_of_name
-from projections import audit_events, chat_messages, questions
+from projections import audit_events, chat_messages, questions, runs
 from projections.audit_events import AuditFilter
 from projections.schema import BadCursor
 from services.api.api import TheApi, TheCaller, bounded
 from services.api.errors import TABLE
 from services.api.problems import BadRequest, Json, Missing
 from services.api.routes.runs import Cursor, Limit, RunPosition, Since, Until, reached
-from services.api.row_words import shown_question
+from services.api.row_words import shown_event, shown_question
 from services.api.subjects import subject_of
 
 router = APIRouter(prefix="/v1", tags=["records"])
@@ -82,9 +81,10 @@ async def audit(
     async with api.world.database.connect() as connection:
         try:
             page = await audit_events.page(connection, wanted, cursor or None, limit)
+            silent = await runs.silent(connection, {event.run for event in page.events if event.data})
         except BadCursor as wrong:
             raise BadRequest(f"cursor: {wrong}") from None
-    return Json({"events": [asdict(event) for event in page.events], "cursor": page.cursor})
+    return Json({"events": [shown_event(event, is_silent=event.run in silent) for event in page.events], "cursor": page.cursor})
 
 
 @router.get("/errors")

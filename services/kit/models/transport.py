@@ -2,13 +2,15 @@
 
 In go requests of `httpx2`; out come its responses, whose bodies come as they arrive. Bodies are bounded in bytes. Failures
 are those of `httpx2`, so that nobody above sees which library it was. Behind a guard only addresses are connected to that it lets
-pass: names are resolved by it, and proxies of the environment, which would resolve them again, are left aside.
+pass: names are resolved by it, and proxies of the environment, which would resolve them again, are left aside. Passwords of
+a `.netrc` are nobody's here: a call has the key of its provider and no other.
 """
 
 import asyncio
 import contextlib
 import os
 import socket
+import urllib.request
 from collections.abc import AsyncIterator, Generator
 
 import aiohttp
@@ -32,6 +34,8 @@ class Transport(httpx2.AsyncBaseTransport):
         self._limits = limits
         self._guard = guard
         self._certificates = httpx2.create_ssl_context()
+        named = {} if guard is not None else urllib.request.getproxies()
+        self._proxies = {scheme: proxy for scheme, proxy in named.items() if proxy.startswith("http://")}
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -41,7 +45,14 @@ class Transport(httpx2.AsyncBaseTransport):
         session, url, body = self._opened(), URL(str(request.url), encoded=True), await request.aread()
         with _translated():
             try:
-                answer = await session.request(request.method, url, headers=request.headers.multi_items(), data=body, allow_redirects=False)
+                answer = await session.request(
+                    request.method,
+                    url,
+                    headers=request.headers.multi_items(),
+                    data=body,
+                    allow_redirects=False,
+                    proxy=self._proxy(request.url),
+                )
             except asyncio.CancelledError:
                 await asyncio.sleep(0)  # the socket is closed with the next turn of the loop
                 raise
@@ -52,6 +63,10 @@ class Transport(httpx2.AsyncBaseTransport):
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    def _proxy(self, url: httpx2.URL) -> str | None:
+        proxy = self._proxies.get(url.scheme)
+        return None if proxy is None or urllib.request.proxy_bypass(url.host) else proxy
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -64,7 +79,7 @@ class Transport(httpx2.AsyncBaseTransport):
                 use_dns_cache=guard is None,
             )
             self._session = aiohttp.ClientSession(
-                connector=connector, timeout=_PATIENCE, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=guard is None
+                connector=connector, timeout=_PATIENCE, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
             )
         return self._session
 

@@ -335,6 +335,26 @@ async def test_a_flow_that_works_for_another_shows_nothing_itself(house: House, 
     assert "Fine." not in seen
 
 
+async def test_what_a_flow_that_works_for_another_would_ask_is_shown_by_no_reader_of_it(house: House, audits: AuditServer):
+    child = await house.deploy(direct())
+    parent = flow(
+        start(AGENT_USER_INPUT="string"),
+        subflow("sub", child, AGENT_USER_INPUT=at("start.AGENT_USER_INPUT")),
+        end("{{c}}", c=at("sub.content")),
+        edges="start > sub > end",
+    )
+    audits.refuse = ("your name",)
+    try:
+        run, found = await chat(house, parent, "Lin")
+    finally:
+        audits.refuse = ("bad",)
+    assert found[-1]["code"] == 21104
+    events = (await house.http.get(f"/v1/runs/{run}/events?follow=false", headers={"Accept": "application/json"})).json()["events"]
+    inner = next(one["data"]["child"] for one in events if one["type"] == "child.started")
+    assert "your name" not in await everywhere(house, inner)
+    assert "question.asked" in (await house.http.get("/v1/audit/events", params={"event_id": inner})).text
+
+
 async def test_an_app_that_must_be_judged_where_nobody_judges_gets_21101(tmp_path: Path, model_server: ModelServer):
     async with running(tmp_path) as world:
         async for other in serving(world):

@@ -152,3 +152,18 @@ async def test_the_last_tail_that_is_closed_ends_the_reader():
     await tails[1].close()
     await tails[1].close()
     assert partition.readers[0].closed
+
+
+async def test_records_before_a_tails_place_take_none_of_its_room(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kafka_trunk, "_AHEAD_BYTES", 1_000)
+    partition = Partition()
+    behind = partition.tail(0)
+    reading, ahead = await waiting(behind, 1), await waiting(partition.tail(5), 1)
+    for offset in range(6):
+        partition.grow()
+        assert await reading == [offset]
+        reading = await waiting(behind, 1)
+
+    assert (await ahead, partition.alone) == ([5], [])
+    reading.cancel()
+    await partition.trunks.close()

@@ -1,5 +1,7 @@
 """Addresses of models that people name go through the guard of `egress`; those that the operator sets do not."""
 
+from pathlib import Path
+
 import pytest
 
 from services.kit.models.port import ModelFailed, Question, Token
@@ -37,3 +39,18 @@ async def test_networks_of_the_setting_and_addresses_of_the_operator_are_reached
         ):
             models = Models(effect_settings(**{"egress_networks": (), **settings}), LeapingClock())
             assert await said(models, server.base, **more) == "hi"
+
+
+async def test_passwords_of_a_netrc_are_not_sent_to_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "netrc").write_text("default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with ModelServer() as server:
+        assert await said(Models(effect_settings(), LeapingClock()), server.base, is_trusted=True) == "hi"
+        assert "basic" not in str(server.requests).lower()
+
+
+async def test_a_proxy_of_the_environment_is_used_for_the_operators_addresses(monkeypatch: pytest.MonkeyPatch):
+    with ModelServer() as server:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+        monkeypatch.setenv("no_proxy", "")
+        assert await said(Models(effect_settings(), LeapingClock()), "http://model.invalid/v1", is_trusted=True) == "hi"

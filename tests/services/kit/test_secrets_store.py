@@ -1,5 +1,6 @@
 """Secrets are references for everybody but the app that put them, and sealed in the rows."""
 
+import asyncio
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -228,3 +229,21 @@ async def test_secrets_of_before_there_were_ids_are_read_and_checked(store: Stor
     assert await store.resolve("demo", reference) == VALUE
     with pytest.raises(Refused, match="an earlier key"):
         await StoredSecrets(database, bytes(32), SystemClock()).check()
+
+
+async def test_every_secret_that_is_put_while_the_key_changes_is_sealed_with_the_new_one(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ring = ring_of(tmp_path, MASTER)
+    store, changed = StoredSecrets(database, ring, SystemClock()), MasterKey.of(bytes(32))
+    insert, both = store._insert, asyncio.Barrier(2)  # pyright: ignore[reportPrivateUsage]
+
+    async def both_then_a_change(app: str, reference: str, value: str) -> MasterKey:
+        sealed_with = await insert(app, reference, value)
+        await both.wait()
+        (tmp_path / "ring").write_text(f"{changed.value.hex()}\n{MASTER.hex()}\n")
+        return sealed_with
+
+    monkeypatch.setattr(store, "_insert", both_then_a_change)
+    await asyncio.gather(store.put("demo", VALUE), store.put("demo", VALUE + "2"))
+    assert await store.counts() == {changed.id: 2}
