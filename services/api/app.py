@@ -30,6 +30,7 @@ from services.api.routes import (
     doors,
     flows,
     health,
+    interface,
     openai,
     protocol,
     providers,
@@ -77,6 +78,7 @@ PARTS = (
     runs,
     records,
     health,
+    interface,
     sockets,
     tools,
     uploads,
@@ -96,6 +98,7 @@ def create_app(world: World) -> FastAPI:
         summary="Every AI chat and workflow run, on the record.",
         version="1",
         strict_content_type=False,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.api = api

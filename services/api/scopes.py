@@ -29,7 +29,7 @@ _RULES: tuple[tuple[str, Scope, Scope], ...] = (
 """Templates of routes, the scope for reading there, and the one for everything else."""
 PUBLIC = (
     r"/health(/ready|/live)?|/metrics",
-    r"/docs/(doors|doors/\{name\}|errors|metrics|settings)|/v1/errors",
+    r"/docs|/docs/(assets/\{name\}|doors|doors/\{name\}|errors|metrics|settings)|/v1/errors",
     r"/files/\{token\}/\{name\}",
     r"/lang/config|/models/config",
 )

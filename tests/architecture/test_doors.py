@@ -6,6 +6,8 @@ from services.api.scopes import scope_of
 from tests.support.routes import Door, doors
 
 PUBLIC = """
+GET /docs
+GET /docs/assets/{name}
 GET /docs/doors
 GET /docs/doors/{name}
 GET /docs/errors
