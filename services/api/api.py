@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
-from pydantic_core import from_json
 from starlette.requests import Request as Plain
 from starlette.types import Receive, Scope
 from starlette.websockets import WebSocket
 
+from events.json_text import read_json
 from services.api.commander import Commander
 from services.api.follow import Followers
 from services.api.history import History
@@ -114,7 +114,7 @@ class StrictJson(Plain):
     async def json(self) -> Any:
         """The value. Raises `JSONDecodeError`, which becomes a validation error that does not repeat the body."""
         try:
-            return from_json(await self.body(), allow_inf_nan=False)
+            return read_json(await self.body())
         except ValueError as wrong:
             raise json.JSONDecodeError(str(wrong), "", 0) from None
 

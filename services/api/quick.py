@@ -8,11 +8,11 @@ and the interface's description is the route's.
 from collections.abc import Awaitable, Callable, Mapping
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from events.json_text import read_json
 from events.run import Mode
 from services.api.api import Api
 from services.api.chat_requests import Chat
@@ -77,7 +77,7 @@ def _is_plain(request: Request) -> bool:
 
 def _checked(body: bytes) -> Chat | None:
     try:
-        return Chat.model_validate(from_json(body, allow_inf_nan=False))
+        return Chat.model_validate(read_json(body))
     except (ValueError, ValidationError):
         return None
 

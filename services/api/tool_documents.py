@@ -9,8 +9,8 @@ import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from pydantic_core import from_json
 
+from events.json_text import read_json
 from events.tool import ToolTerms
 from projections.tools import Tool
 from services.api.problems import BadRequest
@@ -122,7 +122,7 @@ async def _openapi(secrets: Secrets, app: str, body: OpenApiTool) -> dict[str, J
 
 
 def _read(text: str) -> dict[str, Any]:
-    found = from_json(text, allow_inf_nan=False)
+    found = read_json(text)
     if not isinstance(found, dict):
         raise ValueError  # noqa: TRY004 (one error for whatever the text is)
     return found  # pyright: ignore[reportUnknownVariableType] (any JSON)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from pydantic import JsonValue
-from pydantic_core import from_json
 from referencing.exceptions import Unresolvable
 
+from events.json_text import read_json
 from services.core.codes import Code
 from services.core.problems import Problem
 from services.core.schemas import mistakes
@@ -59,7 +59,7 @@ def type_of(value: JsonValue) -> str:
 
 def read(text: str) -> JsonValue:
     """The value of a JSON text. Raises `ValueError` for what is no JSON: NaN, lone surrogates, depth over `MAX_DEPTH`, too."""
-    value = from_json(text, allow_inf_nan=False)
+    value = read_json(text)
     if deeper(value, MAX_DEPTH):
         raise ValueError(f"nested deeper than {MAX_DEPTH}")
     return value

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import httpx2
 from pydantic import JsonValue
-from pydantic_core import from_json
 
+from events.json_text import read_json
 from services.kit.egress import Egress, EgressRefused, limits_of
 from services.kit.errors import ProzessError
 from services.kit.settings import Settings
@@ -60,7 +60,7 @@ class Answer:
 
     def json(self) -> JsonValue:
         """The body as JSON. Raises `ValueError`."""
-        return from_json(self.body, allow_inf_nan=False)
+        return read_json(self.body)
 
     @property
     def text(self) -> str:

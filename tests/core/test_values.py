@@ -104,7 +104,22 @@ def test_what_cannot_be_checked_does_not_fit():
     assert misfits(1, '{"$ref": "http://127.0.0.1:1/x"}') == "the value cannot be checked against its schema"
 
 
-@pytest.mark.parametrize("text", ["", "no", "NaN", "Infinity", '"\\ud83d"', "[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2), "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no",
+        "NaN",
+        "Infinity",
+        "1e999",
+        "[1, [-1E+400]]",
+        "1" + "0" * 300 + "e10",
+        "1" + "0" * 310 + ".5",
+        '"\\ud83d"',
+        "[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2),
+        "[" * 100_000,
+    ],
+)
 def test_only_json_that_can_be_told_on_is_read(text):
     with pytest.raises(ValueError, match=r"\w"):
         read(text)

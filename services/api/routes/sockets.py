@@ -12,10 +12,10 @@ from typing import Any
 from fastapi import APIRouter, WebSocket
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import from_json
 from starlette.types import Message
 
 from events.commands import CancelRun
+from events.json_text import read_json
 from events.topics import run_stream, slot_of_id
 from services.api.agent_requests import BotChat
 from services.api.api import Api
@@ -203,7 +203,7 @@ class _Session:
 def _object(message: Message) -> dict[str, Any]:
     text: str | None = message.get("text")
     try:
-        frame: Any = None if text is None else from_json(text, allow_inf_nan=False)
+        frame: Any = None if text is None else read_json(text)
     except ValueError:
         frame = None
     if not isinstance(frame, dict):

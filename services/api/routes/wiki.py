@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from pydantic_core import from_json
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from events.json_text import read_json
 from projections import providers
 from services.api.api import Api, StrictRoute, TheApi
 from services.api.dialects import deepwiki
@@ -197,7 +197,7 @@ def _read(text: str) -> Question:
     """The question in a frame. Raises `Native` with the words of the document's own reader."""
     try:
         json.loads(text)
-        return Question.model_validate(from_json(text, allow_inf_nan=False))
+        return Question.model_validate(read_json(text))
     except ValidationError as wrong:
         raise RequestValidationError(wrong.errors(include_url=False, include_input=False)) from None
     except RecursionError:

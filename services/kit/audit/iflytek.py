@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 import httpx2
 from pydantic import JsonValue
-from pydantic_core import from_json
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
+from events.json_text import read_json
 from services.kit.audit.port import NoOpinion, Opinion, Passage
 from services.kit.clock import Clock
 from services.kit.egress import Egress
@@ -135,7 +135,7 @@ def _read(answer: httpx2.Response) -> dict[str, Any]:
     if answer.status_code != _OK:
         raise NoOpinion(f"{_WHAT} answered {answer.status_code}", kind=str(answer.status_code), temporary=True)
     try:
-        said: Any = from_json(answer.content, allow_inf_nan=False)
+        said: Any = read_json(answer.content)
         code = int(said["code"])
     except (ValueError, KeyError, TypeError):
         raise NoOpinion(f"{_WHAT} answered with something that is not its JSON", kind="no_json", temporary=True) from None
