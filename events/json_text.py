@@ -20,9 +20,14 @@ def read_json(text: str | bytes) -> Any:
     """The value. Raises `ValueError`."""
     value = from_json(text, allow_inf_nan=False)
     found = _IN_TEXT.search(text) if isinstance(text, str) else _IN_BYTES.search(text)
-    if found is not None and not all(map(math.isfinite, _floats(value))):
+    if found is not None and not is_finite(value):
         raise ValueError("a number is larger than any float")
     return value
+
+
+def is_finite(value: Any) -> bool:
+    """Whether all numbers in it are some that JSON has."""
+    return all(map(math.isfinite, _floats(value)))
 
 
 def _floats(value: Any) -> Iterable[float]:

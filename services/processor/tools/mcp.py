@@ -19,6 +19,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
 from pydantic import JsonValue
 
+from events.json_text import is_finite
 from services.core.values import MAX_DEPTH, deeper, encodable, read
 from services.kit.egress import EgressRefused
 from services.kit.outward import CallFailed, Outward
@@ -148,6 +149,8 @@ def _result(answer: Any, what: str) -> JsonValue:
     if structured is not None:
         if deeper(structured, MAX_DEPTH):
             raise CallFailed(f"{what} answered with something nested deeper than {MAX_DEPTH}", kind="no_json")
+        if not is_finite(structured):
+            raise CallFailed(f"{what} answered with a number that is larger than any", kind="no_json")
         only = structured.get("result") if isinstance(structured, dict) and len(structured) == 1 else None
         return structured if only is None else only
     text = encodable("\n".join(one.text for one in answer.content if isinstance(one, TextContent)))

@@ -7,11 +7,12 @@ import json
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any, cast
 
 import sqlalchemy as sa
 from pydantic import JsonValue
-from pydantic_core import from_json, to_jsonable_python
+from pydantic_core import from_json, to_json
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.sql.elements import quoted_name
 
@@ -74,10 +75,12 @@ def _rows(result: Any) -> Rows:
 
 
 def plain(value: Any) -> JsonValue:
-    """A value of a database as JSON: decimals as numbers, moments as text, bytes in base64."""
-    if type(value).__name__ == "Decimal":
+    """A value of a database as JSON: decimals as numbers, moments and what is no number as text, bytes in base64."""
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Decimal) and value.is_finite():
         return int(value) if value == value.to_integral_value() else float(value)
-    return cast("JsonValue", to_jsonable_python(value, bytes_mode="base64", inf_nan_mode="strings", serialize_unknown=True))
+    return cast("JsonValue", from_json(to_json(value, bytes_mode="base64", inf_nan_mode="strings", serialize_unknown=True)))
 
 
 def _table(request: DatabaseRequest, connection: sa.Connection) -> sa.Table:

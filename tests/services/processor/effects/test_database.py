@@ -3,6 +3,8 @@
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import sqlalchemy as sa
 from services.core.effects import Condition, DatabaseRequest, Done
 from services.kit.database import Database
 from services.processor.effects import EffectWorld
+from services.processor.tools.statements import plain
 from tests.support import postgres
 from tests.support.fixtures.effect_tools import keep, secret, tool_rows, tool_world
 from tests.support.fixtures.effects import effect_settings, effect_world, outcomes_of
@@ -196,3 +199,14 @@ async def test_sqlite_files_are_not_opened_where_no_setting_names_a_folder(tool_
     broke = (await perform(world))[-1]
     assert "setting sqlite_root" in broke.problem.message
     await world.models.aclose()
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (Decimal("1.5"), 1.5), (Decimal(3), 3), (Decimal("NaN"), "NaN"), (Decimal("-Infinity"), "-Infinity"), (float("inf"), "Infinity"),
+        ([1.5, float("nan")], [1.5, "NaN"]), (b"ab", "YWI="), (date(2001, 2, 3), "2001-02-03"), (True, True), (None, None), (2**70, 2**70),
+    ],
+)  # fmt: skip
+def test_a_value_is_told_as_json_has_it(value: Any, told: Any):
+    assert plain(value) == told
