@@ -22,11 +22,10 @@ from services.core.effects import Broke, Outcome, Piece, Pinned
 from services.core.graph import NO_GRAPH, Graph
 from services.core.problems import Problem
 from services.core.questions import ends_at
-from services.core.run import Due, GoOn, TakenOver, Told, due_at, request
+from services.core.run import Due, GoOn, Told, due_at, request
 from services.core.run_state import Active, Errand, NotStarted, RunState
 from services.core.turn import Limits
 from services.kit import tokens
-from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.world import World
 from services.processor import fates
 from services.processor.asked import Asked
@@ -35,56 +34,28 @@ from services.processor.deciding import Deciding, Move, Step
 from services.processor.definitions import Definitions
 from services.processor.doing import Doing
 from services.processor.effects import EffectWorld
+from services.processor.endings import ENDS, ended, first_failure
 from services.processor.family import Family
 from services.processor.graphs import Graphs
+from services.processor.inbox import Inbox, Moved, Wish
 from services.processor.pipeline import Acknowledged, Pipeline
 from services.processor.reading import opened
 from services.processor.recalling import Recalling
-from services.processor.remembering import LOOK_S, SOON_MS, Remembering
+from services.processor.remembering import Remembering
 from services.processor.restoring import Whose
 from services.processor.spans import Spans
 from services.processor.state import PartitionState
 from services.processor.takeover import Confirmation, Ownership, take_over
 from services.processor.timers import Timers
-from services.processor.watch import Foreign, ReadBack, Watch
+from services.processor.waking import Waking
+from services.processor.watch import ReadBack, Watch
 
-INBOX = 2_000
-"""Inputs that may wait before commands and effects are held up."""
 DRAIN_S = 5.0
 """How long an owner that is stopped may take to write what it knows."""
 FORGET_EVERY_MS = 3_600_000
-TOGETHER = 100
-"""Pieces of text of one effect that are decided as one step; fewer than a step may have events. One with more is held up."""
 _TURNS = 50
 """Inputs decided in a row before others have the loop."""
 _log = structlog.get_logger(__name__)
-_ENDS = (AppendFailed, HistoryLost, Unreachable, Foreign)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    stored: StoredRecord
-    ack: Acknowledged | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Moved:
-    run: str
-    why: Move
-    graph: Graph | None = None
-
-
-@dataclass(slots=True)
-class _Spoken:
-    """Text of one effect. It grows while it waits to be decided: what comes fast is decided together."""
-
-    run: str
-    errand: Errand
-    pieces: list[Piece]
-    taken: asyncio.Event
-
-
-_Input = _Wish | _Moved | _Spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +75,7 @@ async def own(world: World, tools: Tools, partition: int, commands: Commands, co
         try:
             await commands.seek(ownership.commands_from)
             await owner.serve()
-        except _ENDS as end:
+        except ENDS as end:
             _log.warning("partition.ownership_ended", partition=partition, claim=ownership.claim, reason=f"{type(end).__name__}: {end}")
         finally:
             world.metrics.partitions_owned.dec()
@@ -135,40 +106,37 @@ class Owner:
         self._deciding = Deciding(ownership.claim, ownership.state, self._limits)
         self._family = Family(self._deciding, self._limits, self._graphs.of)
         self._held: defaultdict[str, list[tuple[str, Move, Graph | None]]] = defaultdict(list)
-        self._inbox: asyncio.Queue[_Input] = asyncio.Queue(INBOX)
-        self._spoken: dict[tuple[str, Errand], _Spoken] = {}
+        self._inbox = Inbox()
         self._pipeline = Pipeline(ownership.appender, world.blobs, world.metrics, world.traces)
         self._spans = Spans(world.traces)
         back = ReadBack(ownership.partition, ownership.claim, self._pipeline, ownership.reached, ownership.commands)
         self._watch = Watch(world.log, ownership.partition, back)
         self._timers = Timers(world.clock)
+        self._waking = Waking(world.clock, self._deciding, self._graphs, self._timers, self._inbox)
         whose = Whose(ownership.topic, ownership.partition, ownership.claim, ownership.commands)
-        self._remembering = Remembering(world, whose, ownership.state, self._watch, back, self._timers.due, self._rested)
+        self._remembering = Remembering(world, whose, ownership.state, self._watch, back, self._timers.due, self._waking.rested)
         self._remembering.said, self._remembering.folded = lambda: self._deciding.said, ownership.folded
-        self._state.runs.on_wake = self._woken
-        self._waking: set[asyncio.Task[None]] = set()
         self._doing = Doing(tools.effects, self._told, world.traces)
         self._forgot = world.clock.now()
         self._stopping = False
 
     async def serve(self) -> None:
         """Decide and do until the ownership ends. Raises the reason. Cancelled, it writes what it knows, for at most `DRAIN_S`."""
-        inputs = [self._task(self._read_commands()), self._task(self._alarm()), self._task(self._resume()), self._task(self._look_ahead())]
+        works = self._read_commands(), self._alarm(), self._waking.resume(), self._waking.look_ahead(), self._remembering.run()
+        inputs = [self._task(work) for work in works]
         steps = [self._task(self._decide_all()), self._task(self._pipeline.run()), self._task(self._watch.run(self._ownership.events_from))]
-        inputs.append(self._task(self._remembering.run()))
         try:
-            raise await _first_failure({*inputs, *steps})
+            raise await first_failure({*inputs, *steps})
         except asyncio.CancelledError:
             await self._drain(inputs, steps)
             raise
         finally:
-            await _ended([*inputs, *steps])
+            await ended([*inputs, *steps])
 
     async def close(self) -> None:
         """Stop all effects, then give the producer up."""
         self._asked.close()
-        for task in self._waking:
-            task.cancel()
+        self._waking.close()
         try:
             await self._doing.close()
         finally:
@@ -180,106 +148,53 @@ class Owner:
     async def _drain(self, inputs: list[asyncio.Task[None]], steps: list[asyncio.Task[None]]) -> None:
         """Nothing new is begun; what effects have told is decided and written. Commands are left to the next owner."""
         self._stopping = True
-        await _ended(inputs)
+        await ended(inputs)
         await self._doing.close()
         drained = self._task(self._drained())
         await asyncio.wait({drained, *steps}, timeout=DRAIN_S, return_when=asyncio.FIRST_COMPLETED)
-        await _ended([drained])
+        await ended([drained])
 
     async def _drained(self) -> None:
-        await self._inbox.join()
+        await self._inbox.decided()
         await self._pipeline.drained()
         await self._remembering.write()
 
     async def _read_commands(self) -> None:
         while True:
             for stored, ack in await self._commands.next():
-                await self._inbox.put(_Wish(stored, ack))
+                await self._inbox.put(Wish(stored, ack))
 
     async def _alarm(self) -> None:
         while True:
-            await self._inbox.put(_Moved(await self._timers.next(), Due()))
+            await self._inbox.put(Moved(await self._timers.next(), Due()))
 
     async def _told(self, run: str, errand: Errand, outcome: Outcome) -> None:
         if isinstance(outcome, Piece):
-            while (waiting := self._spoken.get((run, errand))) is not None:
-                if len(waiting.pieces) < TOGETHER:
-                    waiting.pieces.append(outcome)
-                    return
-                await waiting.taken.wait()
-            spoken = self._spoken[run, errand] = _Spoken(run, errand, [outcome], asyncio.Event())
-            await self._inbox.put(spoken)
+            await self._inbox.say(run, errand, outcome)
             return
         if isinstance(outcome, Pinned):
             try:
                 await self._graphs.load(outcome.definition)
             except Problem as problem:
                 outcome = Broke(Said(code=problem.code, message=problem.message))
-        await self._inbox.put(_Moved(run, Told(errand.place, errand.attempt, outcome, errand.step)))
-
-    async def _resume(self) -> None:
-        """What the last owner left: each open run goes on when its definition is there, and waits for nobody else's."""
-        open_runs: dict[str, list[str]] = defaultdict(list)
-        for run, due in self._deciding.taken_over().items():
-            self._timers.set(run, due)
-            open_runs[self._state.runs[run].terms.definition].append(run)
-        async with asyncio.TaskGroup() as group:
-            for definition, runs in open_runs.items():
-                document = self._state.runs[runs[0]].terms.document
-                group.create_task(self._graphs.find(definition, document, runs, self._found))
-
-    async def _look_ahead(self) -> None:
-        """Runs that rest and are due soon get their alarm."""
-        clock = self._world.clock
-        while True:
-            for stream, due in self._state.runs.rows.due_before(clock.now() + SOON_MS):
-                self._timers.set(stream.partition("-")[2], due)
-            await clock.sleep_until(clock.now() + int(LOOK_S * 1000))
-
-    def _rested(self, run: str) -> None:
-        self._timers.set(run, None)
-        self._graphs.drop(run)
-
-    def _woken(self, run: str, due: int | None) -> None:
-        """A run that rested is asked for: it needs its graph and its alarm again."""
-        terms = self._state.runs[run].terms
-        if due is not None:
-            self._timers.set(run, due)
-        task = self._task(self._graphs.find(terms.definition, terms.document, [run], self._back))
-        self._waking.add(task)
-        task.add_done_callback(self._waking.discard)
-
-    async def _back(self, run: str, graph: Graph) -> None:
-        await self._inbox.put(_Moved(run, GoOn(), graph))
-
-    async def _found(self, run: str, graph: Graph) -> None:
-        await self._inbox.put(_Moved(run, TakenOver(), graph))
+        await self._inbox.put(Moved(run, Told(errand.place, errand.attempt, outcome, errand.step)))
 
     async def _decide_all(self) -> None:
         turns = 0
         while True:
             await self._pipeline.room()
-            input_ = await self._inbox.get()
-            if isinstance(input_, _Spoken):
-                self._hear(input_)
-            elif isinstance(input_, _Moved):
+            input_ = await self._inbox.next()
+            if isinstance(input_, Moved):
                 self._move(input_.run, input_.why, input_.graph)
             elif not self._stopping:
                 await self._wish(input_)
-            self._inbox.task_done()
+            self._inbox.done()
             turns += 1
             if turns % _TURNS == 0:
                 await asyncio.sleep(0)
                 self._forget()
 
-    def _hear(self, spoken: _Spoken) -> None:
-        run, errand = spoken.run, spoken.errand
-        del self._spoken[run, errand]
-        spoken.taken.set()
-        first, *further = spoken.pieces
-        self._move(run, Told(errand.place, errand.attempt, first, errand.step, further))
-
-    async def _wish(self, wish: _Wish) -> None:
+    async def _wish(self, wish: Wish) -> None:
         step, before, now = await self._decided(wish.stored)
         for run in self._write(self._family.with_followers(step, before, now), wish.ack):
             self._move(run, GoOn())
@@ -379,23 +294,3 @@ class Owner:
         if now >= self._forgot + FORGET_EVERY_MS:
             self._forgot = now
             self._state.forget(now)
-
-
-async def _first_failure(tasks: set[asyncio.Task[None]]) -> BaseException:
-    """Wait for it. Of several the one that is no mere end of an ownership: a bug or a record that cannot be read is never hidden."""
-    while tasks:
-        done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        failures = [failure for task in done if (failure := task.exception()) is not None]
-        if failures:
-            return next((failure for failure in failures if not isinstance(failure, _ENDS)), failures[0])
-    raise AssertionError("an owner's steps never end by themselves")
-
-
-async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel and wait; what they raise now is only told."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
-    for task in tasks:
-        if not task.cancelled() and (failure := task.exception()) is not None and not isinstance(failure, _ENDS):
-            _log.warning("partition.step_failed", step=task.get_name(), reason=f"{type(failure).__name__}: {failure}")

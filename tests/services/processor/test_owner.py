@@ -12,7 +12,7 @@ from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunCancelled, RunCompleted, RunFailed
 from services.core.turn import MAX_EVENTS
 from services.kit.world import World
-from services.processor import owner, pipeline
+from services.processor import inbox, pipeline
 from tests.support.documents import model_flow, plain_flow, wide_flow
 from tests.support.processors import Gate, Processor, Script, cancel_run, define, post, start, start_run, wish
 from tests.support.record import accepted, answers, check_positions, ended, happened, of_run, shown_text, soon, types, until
@@ -171,8 +171,8 @@ async def test_a_full_step_is_continued_until_the_run_is_over(world: World) -> N
 
 
 async def test_a_fast_model_is_held_up_by_a_stalled_log(world: World, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "INBOX", 10)
-    monkeypatch.setattr(owner, "TOGETHER", 10)
+    monkeypatch.setattr(inbox, "INBOX", 10)
+    monkeypatch.setattr(inbox, "TOGETHER", 10)
     monkeypatch.setattr(pipeline, "WAITING_LIMIT", 20)
     words = [f"{number} " for number in range(500)]
     definition = await define(world, model_flow())
