@@ -1,6 +1,7 @@
 """An app's decisions: it is registered, disabled and enabled; its keys are created, rotated, disabled; a signature is used once.
 
-Registering again renews what is known of it, its keys included. Who may ask for any of this is asked elsewhere.
+Registering again renews what is known of it, its keys included; where a service tells of it again, the audit policy that was set here
+stays. Who may ask for any of this is asked elsewhere.
 """
 
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ class AppState:
     """What matters for decisions about an app.
 
     `keys` says of each key whether it still opens something, `signatures` of each that was used until when it would fit, `origin`
-    which service told of the app.
+    which service told of the app, `audit_policy` whether its words are judged.
     """
 
     registered: bool = False
@@ -32,13 +33,18 @@ class AppState:
     keys: Mapping[str, bool] = field(default_factory=dict[str, bool])
     signatures: Mapping[str, int] = field(default_factory=dict[str, int])
     origin: str = ""
+    audit_policy: int = 0
 
 
 def evolve(state: AppState, event: Event, time: int) -> AppState:
     """The state after one more event."""
     match event:
         case a.AppRegistered():
-            return replace(state, registered=True, keys={key.key: True for key in event.keys}, origin=event.origin)
+            return replace(
+                state, registered=True, keys={key.key: True for key in event.keys}, origin=event.origin, audit_policy=event.audit_policy
+            )
+        case a.AuditPolicyChanged():
+            return replace(state, audit_policy=event.audit_policy)
         case a.AppDisabled() | a.AppEnabled():
             return replace(state, enabled=isinstance(event, a.AppEnabled))
         case a.KeyCreated():
@@ -56,7 +62,8 @@ def decide(state: AppState, wish: Wish, time: int) -> list[Event]:
     if isinstance(wish, RegisterApp):
         if wish.origin and state.registered and state.origin != wish.origin:
             return _no(wish, "app: it is registered here already")
-        return [a.AppRegistered.model_validate(wish.model_dump())]
+        kept = {"audit_policy": state.audit_policy} if wish.origin and state.registered else {}
+        return [a.AppRegistered.model_validate({**wish.model_dump(), **kept})]
     if not state.registered:
         return _no(wish, "app: there is no such app", Code.APP_GET_WITH_REMOTE_FAILED_ERROR)
     match wish:

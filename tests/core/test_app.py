@@ -93,3 +93,11 @@ def test_what_a_service_tells_of_an_app_does_not_take_over_one_that_was_register
 def test_the_audit_policy_of_an_app_is_changed_by_itself():
     given(APP, REGISTERED).when(SetAuditPolicy(app="demo", audit_policy=1)).then(AuditPolicyChanged(audit_policy=1))
     given(APP).when(SetAuditPolicy(app="demo", audit_policy=1)).then_refused(20001)
+
+
+def test_a_service_that_tells_of_an_app_again_leaves_its_audit_policy_as_it_was_set_here():
+    told = {**TERMS, "is_tenant": False, "origin": "tenant service", "audit_policy": 0}
+    known = given(APP, AppRegistered(**told), AuditPolicyChanged(audit_policy=1))
+    known.when(RegisterApp(**told)).then(AppRegistered(**{**told, "audit_policy": 1}))
+    again = given(APP, AppRegistered(**told), AuditPolicyChanged(audit_policy=1), AppRegistered(**{**told, "audit_policy": 1}))
+    again.when(RegisterApp(**told)).then(AppRegistered(**{**told, "audit_policy": 1}))
