@@ -6,10 +6,7 @@ far is judged again with each piece, so that people see the beginning early. Wha
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
-
-from pydantic import JsonValue
 
 from events.audit import AuditAsked, AuditFailed, AuditJudged, Judged
 from events.envelope import Stage
@@ -17,10 +14,10 @@ from events.node import OutputClosed, OutputHeld, OutputOpened, OutputReleased
 from events.node import Problem as Said
 from events.question import AnswerHeld, AnswerRefused
 from events.run import RunFailed
+from services.core import passages
 from services.core.codes import Code
-from services.core.effects import AuditRequest, Broke, Judgement, Outcome
+from services.core.effects import Broke, Judgement, Outcome
 from services.core.held import Asked, Audit, HeldAnswer, Mark
-from services.core.run_state import Active
 from services.core.sentences import cut
 from services.core.turn import Limits, Turn
 
@@ -37,15 +34,6 @@ _NO: Mapping[Judged, tuple[Code, str]] = {
 def digest(text: str) -> str:
     """SHA-256 of the words."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def said_of(parameters: Mapping[str, JsonValue]) -> str:
-    """The input as one text, in the original's form."""
-    return ",".join(f'Parameter "{name}" input is "{_plain(value)}"' for name, value in parameters.items()) + "."
-
-
-def _plain(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def say(turn: Turn, event: OutputOpened | OutputReleased | OutputClosed) -> None:
@@ -67,7 +55,7 @@ def say(turn: Turn, event: OutputOpened | OutputReleased | OutputClosed) -> None
 
 def begin(turn: Turn) -> None:
     """Have the input judged."""
-    ask(turn, "input", said_of(turn.run.terms.parameters.words or {}))
+    ask(turn, "input", passages.said_of(turn.run.terms.parameters.words or {}))
 
 
 def listen(turn: Turn) -> None:
@@ -177,45 +165,6 @@ def due(asked: Asked, limits: Limits) -> int:
     return asked.since + limits.audit_ms
 
 
-def request(state: Active, question: str) -> AuditRequest:
-    """What the provider is asked. `question` is what the run would ask its person."""
-    asked = state.audit.asked if state.audit else None
-    assert asked is not None, "something is judged"
-    text = _judged(state, asked)
-    return AuditRequest(
-        app=state.terms.app,
-        run=state.terms.run,
-        of=asked.of,
-        stage=asked.stage,
-        text=question if text is None else text,
-        history=tuple((turn.role, turn.content) for turn in state.terms.turns) if asked.of in {"input", "answer"} else (),
-        piece=asked.piece,
-        pending=asked.pending,
-        ends_stage=asked.ends_stage,
-        ends=asked.ends,
-    )
-
-
-def _judged(state: Active, asked: Asked) -> str | None:
-    """The words that are judged; None for a question, which its node makes."""
-    audit = state.audit
-    assert audit is not None, "this run is audited"
-    match asked.of:
-        case "input":
-            return said_of(state.terms.parameters.words or {})
-        case "answer":
-            return audit.answer.content if audit.answer else ""
-        case "output":
-            words = "".join(mark.text for mark in audit.marks)
-            return _prefix(audit, asked.stage) + words[: asked.covers]
-        case "question":
-            return None
-
-
-def _prefix(audit: Audit, stage: Stage) -> str:
-    return audit.prefix if audit.stage == stage else ""
-
-
 def _show(turn: Turn) -> None:
     while not turn.full and (audit := turn.run.audit) is not None and audit.marks:
         mark = audit.marks[0]
@@ -237,7 +186,7 @@ def _next(turn: Turn, audit: Audit, *, stop: bool) -> None:
     stage, text, ends, closed = _together(audit.marks)
     if not text:
         return
-    prefix = _prefix(audit, stage)
+    prefix = audit.prefix_of(stage)
     covers = cut(prefix, text, complete=stop or ends)
     pending = not covers
     if pending and (audit.doubted or stage in audit.settled):

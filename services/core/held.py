@@ -77,6 +77,10 @@ class Audit:
     cleared: str = ""
     answer: HeldAnswer | None = None
 
+    def prefix_of(self, stage: Stage) -> str:
+        """What was shown of a stage's first sentence."""
+        return self.prefix if self.stage == stage else ""
+
 
 def held(audit: Audit, mark: Mark) -> Audit:
     """One thing more. Text of the same unit stays together; none at all is nothing to hold."""
@@ -101,7 +105,7 @@ def let_go(audit: Audit, event: n.OutputOpened | n.OutputReleased | n.OutputClos
         return replace(audit, marks=rest, passed=passed, prefix="", doubted=False)
     left = first.text[len(words) :]
     marks = (replace(first, text=left), *rest) if left or first.what == "closed" else rest
-    before = audit.prefix if audit.stage == first.stage else ""
+    before = audit.prefix_of(first.stage)
     prefix = "" if first.stage in audit.settled else before + words
     return replace(audit, marks=marks, passed=passed, prefix=prefix, stage=first.stage)
 

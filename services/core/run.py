@@ -16,7 +16,7 @@ from events.node import Problem as Said
 from events.refusal import CommandRefused
 from events.run import RunCancelled, RunStarted, RunTimedOut, Usage
 from events.run import Turn as Earlier
-from services.core import audit, called
+from services.core import audit, called, passages
 from services.core.children import ChildTold, Ending, Relayed, too_deep
 from services.core.codes import Code
 from services.core.effects import (
@@ -133,7 +133,7 @@ def request(state: Active, place: Place, graph: Graph, limits: Limits) -> Reques
     """What a working node (or the content audit) asks of the world, derived from the record."""
     if place == AUDIT:
         judges = state.audit.asked if state.audit else None
-        return audit.request(state, spoken(state, graph, limits) if judges and judges.of == "question" else "")
+        return passages.request(state, spoken(state, graph, limits) if judges and judges.of == "question" else "")
     asked = ask(state, place, graph, limits)
     assert not isinstance(asked, Finished | Query | Call), "a node that works asks something of the world"
     return asked
