@@ -10,7 +10,7 @@ from services.kit.metrics import Metrics, Tally
 
 SERVICES = Path(__file__).parents[3] / "services"
 LABELS = {
-    "cache", "code", "direction", "event_type", "kind", "limit", "outcome", "partition", "result", "route", "status", "surface", "type",
+    "cache", "code", "direction", "event_type", "kind", "limit", "of", "outcome", "partition", "result", "route", "status", "surface", "type", "verdict",
 }  # fmt: skip
 
 
