@@ -181,11 +181,11 @@ async def sealed(connection: AsyncConnection, app: str) -> list[str]:
 
 
 async def pair(connection: AsyncConnection, app: str) -> tuple[str, str] | None:
-    """The first key of the app whose secret was kept, and the reference to that secret."""
+    """The first key of the app that is for running and whose secret was kept, and the reference to that secret."""
     kept = (app_keys.c.app == app, app_keys.c.enabled, app_keys.c.secret_ref.is_not(None))
-    wanted = sa.select(app_keys.c.key, app_keys.c.secret_ref).where(*kept).order_by(app_keys.c.created, app_keys.c.key).limit(1)
-    row = (await connection.execute(wanted)).one_or_none()
-    return None if row is None else (row.key, row.secret_ref)
+    wanted = sa.select(app_keys.c.key, app_keys.c.secret_ref, app_keys.c.scopes).where(*kept).order_by(app_keys.c.created, app_keys.c.key)
+    rows = (await connection.execute(wanted)).all()
+    return next(((row.key, row.secret_ref) for row in rows if "run" in row.scopes.split(",")), None)
 
 
 async def listing(connection: AsyncConnection) -> list[App]:

@@ -54,8 +54,8 @@ class Trial(BaseModel):
     model: str = Field("", max_length=1024)
 
 
-def checked_url(url: str) -> str:
-    """The address. Raises `BadRequest` where it is none, and for one that carries a key."""
+def checked_url(url: str, keeping: Provider | None = None) -> str:
+    """The address. Raises `BadRequest` where it is none, carries a key, or would take the key that `keeping` has to another server."""
     try:
         endpoint = endpoint_of(url)
     except ModelFailed:
@@ -63,7 +63,14 @@ def checked_url(url: str) -> str:
     query = url.partition("#")[0].partition("?")[2]
     if endpoint.query and not _VERSION.fullmatch(query):
         raise BadRequest("url: expected no parameters but api-version; a key goes into `key`")
+    if keeping is not None and keeping.key and _server(url) != _server(keeping.url):
+        raise BadRequest("key: expected anew (or empty), since url names another server than the one that the key was given for")
     return url.strip().partition("#")[0]
+
+
+def _server(url: str) -> tuple[str, str, int]:
+    endpoint = endpoint_of(url)
+    return endpoint.base.partition(":")[0].lower(), endpoint.host.lower(), endpoint.port
 
 
 async def reference(secrets: Secrets, owner: str, key: str, *, kept: str = "") -> str:

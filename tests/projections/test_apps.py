@@ -96,3 +96,15 @@ async def test_no_key_of_a_disabled_app_opens_anything(database: Database) -> No
 async def test_registering_again_leaves_a_disabled_app_disabled(database: Database) -> None:
     await told(database, registered(), AppDisabled(), registered(name="Newer"))
     assert await found(database, "k-1") == []
+
+
+async def test_the_pair_of_an_app_is_its_first_key_for_running_whose_secret_was_kept(database: Database) -> None:
+    ruling = Key(key="k-1", secret_hash="a$1", secret_ref="secret:01", scopes=("admin",))
+    lost = Key(key="k-2", secret_hash="a$2")
+    running = Key(key="k-3", secret_hash="a$3", secret_ref="secret:03", scopes=("read", "run"))
+    await told(database, registered(keys=(ruling, lost)))
+    async with database.connect() as connection:
+        assert await apps.pair(connection, "demo") is None
+    await told(database, registered(keys=(ruling, lost, running)))
+    async with database.connect() as connection:
+        assert await apps.pair(connection, "demo") == ("k-3", "secret:03")

@@ -19,7 +19,7 @@ from projections.providers import FOR_ALL, Provider
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
 from services.api.identity import Caller
 from services.api.problems import Json, Missing, Refusal
-from services.api.provider_documents import Change, NewProvider, Scope, Trial, checked_url, of_environment, reference, shown
+from services.api.provider_documents import MASK, Change, NewProvider, Scope, Trial, checked_url, of_environment, reference, shown
 from services.kit.models.accounts import accounts
 from services.kit.models.register import found_of
 from services.kit.models.trial import try_out
@@ -68,11 +68,14 @@ async def read(provider: Id, api: TheApi, caller: KnownCaller, app: OfApp = "", 
 
 @router.patch("/{provider}")
 async def change(provider: Id, body: Change, api: TheApi, caller: KnownCaller, app: OfApp = "", scope: Wanted = None) -> Response:
-    """Change a provider; what is absent stays, a masked key too. Every program's next call of a model sees it."""
+    """Change a provider; what is absent stays, a masked key too. Every program's next call of a model sees it.
+
+    A kept key goes to no other server: who changes it gives the key again, or an empty one.
+    """
     found = await _changeable(api, caller, provider, app, scope)
     given = body.model_dump(exclude_unset=True, exclude_none=True)
     if "url" in given:
-        given["url"] = checked_url(given["url"])
+        given["url"] = checked_url(given["url"], found if given.get("key", MASK).strip() == MASK else None)
     if "key" in given:
         given["key"] = await reference(api.world.secrets, found.app, given["key"], kept=found.key)
     terms = ReviseProvider.model_validate(

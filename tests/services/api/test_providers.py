@@ -67,6 +67,16 @@ async def test_a_flow_names_a_provider_and_the_next_call_has_the_rotated_key(hou
     assert SECOND not in message
 
 
+async def test_a_key_that_is_kept_goes_to_no_other_server(house: House, model_server: ModelServer):
+    await stored(house, model_server, "moving", HIDDEN)
+    for body in ({"url": "http://127.0.0.1:1/v1"}, {"url": "https://elsewhere.test/v1", "key": " ******** "}):
+        refused = await house.http.patch(f"{PROVIDERS}/moving", json=body)
+        assert (refused.status_code, "key: expected anew" in refused.text) == (400, True)
+    for body in ({"url": f"{model_server.base}/more"}, {"url": "https://elsewhere.test/v1", "key": "another"}, {"key": ""}):
+        assert (await house.http.patch(f"{PROVIDERS}/moving", json=body)).status_code == 200
+    assert (await house.http.patch(f"{PROVIDERS}/moving", json={"url": model_server.base})).status_code == 200
+
+
 async def test_an_unknown_provider_is_named_in_the_error(house: House):
     code, _, message = await answered(house, await house.deploy(naming("nowhere")))
     assert code == 20380
@@ -146,9 +156,9 @@ async def test_a_test_says_whether_a_provider_can_be_used(house: House, model_se
     assert fine["ok"], fine
     wrong = (await house.http.post(f"{PROVIDERS}/trial/test", json={"model": model("say", text="x", need="sk-sesame-else")})).json()
     assert (wrong["ok"], "401" in wrong["said"], FIRST in json.dumps(wrong)) == (False, True, False)
-    await house.http.patch(f"{PROVIDERS}/trial", json={"url": "http://127.0.0.1:9/v1"})
+    await house.http.patch(f"{PROVIDERS}/trial", json={"url": "http://127.0.0.1:9/v1", "key": FIRST})
     assert "cannot be reached" in (await house.http.post(f"{PROVIDERS}/trial/test")).json()["said"]
-    await house.http.patch(f"{PROVIDERS}/trial", json={"url": "http://10.255.255.1/v1"})
+    await house.http.patch(f"{PROVIDERS}/trial", json={"url": "http://10.255.255.1/v1", "key": FIRST})
     assert "egress_networks" in (await house.http.post(f"{PROVIDERS}/trial/test")).json()["said"]
 
 
