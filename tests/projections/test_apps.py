@@ -105,6 +105,6 @@ async def test_the_pair_of_an_app_is_its_first_key_for_running_whose_secret_was_
     await told(database, registered(keys=(ruling, lost)))
     async with database.connect() as connection:
         assert await apps.pair(connection, "demo") is None
-    await told(database, registered(keys=(ruling, lost, running)))
+    await told(database, registered(keys=(ruling, lost)), KeyCreated(key=running))
     async with database.connect() as connection:
         assert await apps.pair(connection, "demo") == ("k-3", "secret:03")
