@@ -11,7 +11,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from services.cli import apps, house, programs, providers, record, rows, secrets
-from services.kit import logs
+from services.kit import logs, runtime
 from services.kit.errors import Refused
 from services.kit.exits import BROKE, REFUSED, say
 
@@ -41,7 +41,8 @@ def main(tokens: list[str] | None = None) -> int:
     """Run one command; its exit code."""
     logs.configure("prozess", "critical")
     try:
-        code: Any = build()(tokens, print_error=False, exit_on_error=False, result_action="return_value")
+        with runtime.reading_modules():
+            code: Any = build()(tokens, print_error=False, exit_on_error=False, result_action="return_value")
     except CycloptsError as wrong:
         wrong.verbose = False
         return say(Refused(f"{str(wrong).rstrip('.')}; try `prozess --help`."), REFUSED)
