@@ -1,7 +1,7 @@
 """An app's decisions: it is registered, disabled and enabled; its keys are created, rotated, disabled; a signature is used once.
 
-Registering again renews what is known of it, its keys included; where a service tells of it again, the audit policy that was set here
-stays. Who may ask for any of this is asked elsewhere.
+Registering again renews what is known of it, its keys included. Where a service tells of it again, what was decided here stays: the
+audit policy, keys that were made here, and that keys are disabled. Who may ask for any of this is asked elsewhere.
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,14 @@ Wish = RegisterApp | SwitchApp | SetAuditPolicy | CreateKey | RotateKey | Disabl
 class AppState:
     """What matters for decisions about an app.
 
-    `keys` says of each key whether it still opens something, `signatures` of each that was used until when it would fit, `origin`
-    which service told of the app, `audit_policy` whether its words are judged.
+    `keys` says of each key whether it still opens something, `made` what is known of those that were made here, `signatures` of each
+    that was used until when it would fit, `origin` which service told of the app, `audit_policy` whether its words are judged.
     """
 
     registered: bool = False
     enabled: bool = True
     keys: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    made: Mapping[str, a.Key] = field(default_factory=dict[str, a.Key])
     signatures: Mapping[str, int] = field(default_factory=dict[str, int])
     origin: str = ""
     audit_policy: int = 0
@@ -40,17 +41,20 @@ def evolve(state: AppState, event: Event, time: int) -> AppState:
     """The state after one more event."""
     match event:
         case a.AppRegistered():
-            return replace(
-                state, registered=True, keys={key.key: True for key in event.keys}, origin=event.origin, audit_policy=event.audit_policy
-            )
+            told = {key.key: True for key in event.keys}
+            return replace(state, registered=True, keys=told, made={}, origin=event.origin, audit_policy=event.audit_policy)
         case a.AuditPolicyChanged():
             return replace(state, audit_policy=event.audit_policy)
         case a.AppDisabled() | a.AppEnabled():
             return replace(state, enabled=isinstance(event, a.AppEnabled))
         case a.KeyCreated():
-            return replace(state, keys={**state.keys, event.key.key: True})
+            return replace(state, keys={**state.keys, event.key.key: True}, made={**state.made, event.key.key: event.key})
+        case a.KeyRotated() if event.key in state.made:
+            secret = {"secret_hash": event.secret_hash, "secret_ref": event.secret_ref}
+            return replace(state, made={**state.made, event.key: state.made[event.key].model_copy(update=secret)})
         case a.KeyDisabled():
-            return replace(state, keys={**state.keys, event.key: False})
+            made = {key: one for key, one in state.made.items() if key != event.key}
+            return replace(state, keys={**state.keys, event.key: False}, made=made)
         case a.SignatureUsed():
             return replace(state, signatures={**_fitting(state, time), event.signature: event.until})
         case _:
@@ -62,8 +66,7 @@ def decide(state: AppState, wish: Wish, time: int) -> list[Event]:
     if isinstance(wish, RegisterApp):
         if wish.origin and state.registered and state.origin != wish.origin:
             return _no(wish, "app: it is registered here already")
-        kept = {"audit_policy": state.audit_policy} if wish.origin and state.registered else {}
-        return [a.AppRegistered.model_validate({**wish.model_dump(), **kept})]
+        return _renew(state, wish) if wish.origin and state.registered else [a.AppRegistered.model_validate(wish.model_dump())]
     if not state.registered:
         return _no(wish, "app: there is no such app", Code.APP_GET_WITH_REMOTE_FAILED_ERROR)
     match wish:
@@ -82,6 +85,15 @@ def decide(state: AppState, wish: Wish, time: int) -> list[Event]:
             )
         case UseSignature():
             return _use(state, wish, time)
+
+
+def _renew(state: AppState, wish: RegisterApp) -> list[Event]:
+    told = {key.key for key in wish.keys}
+    return [
+        a.AppRegistered.model_validate({**wish.model_dump(), "audit_policy": state.audit_policy}),
+        *(a.KeyDisabled(key=key) for key in sorted(told) if state.keys.get(key) is False),
+        *(a.KeyCreated(key=key) for name, key in sorted(state.made.items()) if name not in told),
+    ]
 
 
 def _switch(state: AppState, wish: SwitchApp) -> list[Event]:

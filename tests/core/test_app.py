@@ -101,3 +101,14 @@ def test_a_service_that_tells_of_an_app_again_leaves_its_audit_policy_as_it_was_
     known.when(RegisterApp(**told)).then(AppRegistered(**{**told, "audit_policy": 1}))
     again = given(APP, AppRegistered(**told), AuditPolicyChanged(audit_policy=1), AppRegistered(**{**told, "audit_policy": 1}))
     again.when(RegisterApp(**told)).then(AppRegistered(**{**told, "audit_policy": 1}))
+
+
+def test_a_service_that_tells_of_an_app_again_opens_no_key_that_was_disabled_here_and_takes_none_that_was_made_here():
+    told = {**TERMS, "is_tenant": False, "origin": "tenant service", "keys": (Key(key="k-1", secret_hash="a$1"),)}
+    made, rotated = Key(key="k-2", secret_hash="a$2", scopes=("run",)), KeyRotated(key="k-2", secret_hash="b$2", secret_ref="secret:02")
+    kept = Key(key="k-2", secret_hash="b$2", secret_ref="secret:02", scopes=("run",))
+    gone = (KeyCreated(key=Key(key="k-3", secret_hash="a$3")), KeyDisabled(key="k-3"))
+    history = (AppRegistered(**told), KeyCreated(key=made), rotated, *gone, KeyDisabled(key="k-1"))
+    renewed = (AppRegistered(**told), KeyDisabled(key="k-1"), KeyCreated(key=kept))
+    given(APP, *history).when(RegisterApp(**told)).then(*renewed)
+    given(APP, *history, *renewed).when(RegisterApp(**told)).then(*renewed)
