@@ -16,7 +16,7 @@ def register(app: App) -> None:
 
 
 def dev(*, options: AllInOne | None = None) -> int:
-    """Everything in one process, on the embedded log, with a demo app and a demo flow.
+    """Everything with one command, on the embedded log, with a demo app and a demo flow.
 
     Migrates the rows itself, keeps one copy of everything (`--durability single`), believes loopback's
     `x-consumer-username`, and lets any browser origin call. With `--kafka` and `--database` it runs on the real ones.
