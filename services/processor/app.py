@@ -31,6 +31,8 @@ _START_S = 30.0
 _STOP_S = 10.0
 _MARK_S = 2.0
 _LEAST_FETCH = 64 * 1024
+_NEVER_S = 10 * 365 * 86_400.0
+"""Commands come by a tail, so Faust commits nothing and would warn of that for ever."""
 _log = structlog.get_logger(__name__)
 
 
@@ -217,6 +219,7 @@ def _app_of(world: World, group: str) -> Any:
         broker_client_id="prozess",
         broker_commit_interval=2.0,
         broker_commit_every=1_000_000,
+        broker_commit_livelock_soft_timeout=_NEVER_S,
         broker_heartbeat_interval=1.0,
         broker_max_poll_records=1,
         broker_rebalance_timeout=6.0,

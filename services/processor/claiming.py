@@ -85,10 +85,10 @@ def taking_over(
     Raises `Overtaken` (begin again), `Misfit` (begin again, anew) and `Poisoned`.
     """
     commands: str = yield Identity(topics.COMMANDS)
-    bounds: tuple[int, int] = yield Bounds(topics.EVENTS)
-    must = yield from restoring(fold, state, partition, bounds, found or Found(state.runs.rows))
-    if bounds[0] > fold.offset:
-        raise Poisoned(f"the processor stops: {topics.EVENTS}, partition {partition} begins at offset {bounds[0]}, what was before is lost")
+    must = yield from restoring(fold, state, partition, found or Found(state.runs.rows))
+    begin, _ = yield Bounds(topics.EVENTS)
+    if begin > fold.offset:
+        raise Poisoned(f"the processor stops: {topics.EVENTS}, partition {partition} begins at offset {begin}, what was before is lost")
     yield from _folding(fold, state, partition, must)
     if must:
         raise _shorter(partition, fold.offset, max(must) + 1)
@@ -143,10 +143,11 @@ def _searching(partition: int, begin: int, command: str, decided: Callable[[Stor
     return begin
 
 
-def restoring(
-    fold: Acceptance, state: PartitionState, partition: int, bounds: tuple[int, int], found: Found
-) -> Generator[Ask, Any, dict[int, str]]:
-    """Read the snapshots, and begin from there where they may be believed. Returns the ids that records further on must have."""
+def restoring(fold: Acceptance, state: PartitionState, partition: int, found: Found) -> Generator[Ask, Any, dict[int, str]]:
+    """Read the snapshots, and begin from there where they may be believed. Returns the ids that records further on must have.
+
+    Another owner may still be writing, so where the events end is asked when the snapshots were read: these stand for less.
+    """
     at, _ = yield Bounds(topics.SNAPSHOTS)
     stored: Sequence[StoredRecord]
     while stored := (yield Read(topics.SNAPSHOTS, at, _READ)):
@@ -156,10 +157,11 @@ def restoring(
     if not found.some:
         return {}
     topic: str = yield Identity(topics.EVENTS)
+    begin, end = yield Bounds(topics.EVENTS)
     standing, before = found.standing, None
-    if standing is not None and standing.topic == topic and not found.foreign and standing.offset > bounds[1]:
-        raise _shorter(partition, bounds[1], standing.offset)
-    if standing is not None and bounds[0] < standing.offset <= bounds[1]:
+    if standing is not None and standing.topic == topic and not found.foreign and standing.offset > end:
+        raise _shorter(partition, end, standing.offset)
+    if standing is not None and begin < standing.offset <= end:
         (before,) = yield Read(topics.EVENTS, standing.offset - 1, 1)
     standing = found.check(topic, before)
     found.verify(standing)

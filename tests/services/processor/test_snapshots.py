@@ -264,6 +264,28 @@ async def test_a_log_that_is_shorter_than_its_snapshot_stops_the_program_with_a_
         await take_over(seen_by(world, Shorter()), 0, _confirmed)
 
 
+@pytest.mark.parametrize("after", [topics.EVENTS, topics.SNAPSHOTS])
+async def test_what_another_owner_adds_while_the_snapshots_are_read_is_no_loss(world: World, after: str) -> None:
+    await _ran(world, 1)
+
+    class Busy:
+        added = False
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.log, name)
+
+        async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+            found = await world.log.bounds(topic, partition)
+            if topic == after and not self.added:
+                self.added = True
+                await _ran(world, 2, "meanwhile")
+            return found
+
+    ownership = await take_over(seen_by(world, Busy()), 0, _confirmed)
+    await ownership.close()
+    assert ownership.state.known == (await _folded(world)).known
+
+
 async def test_a_log_whose_beginning_was_cleaned_away_is_gone_on_with_from_the_snapshot(world: World) -> None:
     await _ran(world, 2)
     whole = await _folded(world)

@@ -117,15 +117,16 @@ def differs(rules: Rules, identity: str, events: Topic, snapshots: Topic) -> boo
     whole, begun = empty(rules), empty(rules)
     _fold(PlayedFold(Checkpoint(identity, 0), rules), whole, events)
     fold = PlayedFold(Checkpoint(identity, 0), rules)
-    plan = restoring(fold, begun, 0, (events.base, events.end), PlayedFound(begun.runs.rows, rules))
+    plan = restoring(fold, begun, 0, PlayedFound(begun.runs.rows, rules))
     answer = None
     try:
         while True:
             match plan.send(answer):
                 case Identity():
                     answer = identity
-                case Bounds():
-                    answer = (snapshots.base, snapshots.end)
+                case Bounds(topic):
+                    asked = snapshots if topic == topics.SNAPSHOTS else events
+                    answer = (asked.base, asked.end)
                 case Read(topics.SNAPSHOTS, start, limit):
                     answer = snapshots.read(start, limit)
                 case Read(_, start, limit):
