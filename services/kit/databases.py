@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from services.kit.egress import Egress, EgressRefused
-from services.kit.errors import ProzessError
+from services.kit.errors import OutsideFailed, ProzessError
 
 _DIALECTS = {"postgresql": "postgresql", "postgres": "postgresql", "sqlite": "sqlite"}
 _ALLOWED = frozenset({"sslmode", "application_name", "options"})
@@ -40,14 +40,8 @@ class BadDatabase(ProzessError):
     """An address that no database can have here."""
 
 
-class DatabaseFailed(ProzessError):
-    """The database did not do it. `temporary` says that trying again may help."""
-
-    def __init__(self, message: str, *, kind: str, temporary: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.kind = kind
-        self.temporary = temporary
+class DatabaseFailed(OutsideFailed):
+    """The database did not do it."""
 
 
 def dialect_of(dsn: str) -> str:

@@ -21,6 +21,16 @@ class ProzessError(Exception):
     """Anything we foresee."""
 
 
+class OutsideFailed(ProzessError):
+    """Something beside us did not do what it was asked. `kind` is a word for machines, `temporary` says that asking again may help."""
+
+    def __init__(self, message: str, *, kind: str, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.temporary = temporary
+
+
 class Refused(ProzessError):
     """The program cannot start; the message is one sentence that says what to do."""
 

@@ -15,21 +15,15 @@ from pydantic import JsonValue
 
 from events.json_text import read_json
 from services.kit.egress import Egress, EgressRefused, limits_of
-from services.kit.errors import ProzessError
+from services.kit.errors import OutsideFailed
 from services.kit.settings import Settings
 
 _DIGITS = 19
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-class CallFailed(ProzessError):
-    """The service gave no usable answer. `temporary` says that trying again may help, `kind` is a word for machines."""
-
-    def __init__(self, message: str, *, kind: str, temporary: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.kind = kind
-        self.temporary = temporary
+class CallFailed(OutsideFailed):
+    """The service gave no usable answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,11 @@ from typing import Protocol
 
 from events.audit import Judged
 from events.envelope import Stage
-from services.kit.errors import ProzessError
+from services.kit.errors import OutsideFailed
 
 
-class NoOpinion(ProzessError):
-    """The provider gave no verdict. `kind` is a word for machines, `temporary` says that asking again may help."""
-
-    def __init__(self, message: str, *, kind: str, temporary: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.kind = kind
-        self.temporary = temporary
+class NoOpinion(OutsideFailed):
+    """The provider gave no verdict."""
 
 
 @dataclass(frozen=True, slots=True)
