@@ -85,10 +85,12 @@ def taking_over(
     Raises `Overtaken` (begin again), `Misfit` (begin again, anew) and `Poisoned`.
     """
     commands: str = yield Identity(topics.COMMANDS)
-    must = yield from restoring(fold, state, partition, found or Found(state.runs.rows))
-    begin, _ = yield Bounds(topics.EVENTS)
-    if begin > fold.offset:
-        raise Poisoned(f"the processor stops: {topics.EVENTS}, partition {partition} begins at offset {begin}, what was before is lost")
+    found = found or Found(state.runs.rows)
+    yield from looking(found)
+    bounds: tuple[int, int] = yield Bounds(topics.EVENTS)
+    must = yield from restoring(fold, state, partition, bounds, found)
+    if bounds[0] > fold.offset:
+        raise Poisoned(f"the processor stops: {topics.EVENTS}, partition {partition} begins at offset {bounds[0]}, what was before is lost")
     yield from _folding(fold, state, partition, must)
     if must:
         raise _shorter(partition, fold.offset, max(must) + 1)
@@ -143,21 +145,27 @@ def _searching(partition: int, begin: int, command: str, decided: Callable[[Stor
     return begin
 
 
-def restoring(fold: Acceptance, state: PartitionState, partition: int, found: Found) -> Generator[Ask, Any, dict[int, str]]:
-    """Read the snapshots, and begin from there where they may be believed. Returns the ids that records further on must have.
+def looking(found: Found) -> Generator[Ask, Any, None]:
+    """Read the snapshots.
 
-    Another owner may still be writing, so where the events end is asked when the snapshots were read: these stand for less.
+    Another owner may still be writing, so where the events end has to be asked afterwards: a snapshot stands for less.
     """
     at, _ = yield Bounds(topics.SNAPSHOTS)
     stored: Sequence[StoredRecord]
     while stored := (yield Read(topics.SNAPSHOTS, at, _READ)):
         found.look_at(stored)
         at = stored[-1].offset + 1
+
+
+def restoring(
+    fold: Acceptance, state: PartitionState, partition: int, bounds: tuple[int, int], found: Found
+) -> Generator[Ask, Any, dict[int, str]]:
+    """Begin from the snapshots that were found where they may be believed. Returns the ids that records further on must have."""
     state.book.touched |= found.keys
     if not found.some:
         return {}
     topic: str = yield Identity(topics.EVENTS)
-    begin, end = yield Bounds(topics.EVENTS)
+    begin, end = bounds
     standing, before = found.standing, None
     if standing is not None and standing.topic == topic and not found.foreign and standing.offset > end:
         raise _shorter(partition, end, standing.offset)

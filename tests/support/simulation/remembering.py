@@ -3,14 +3,15 @@
 `PlayedFound` and `PlayedBook` are the program's, with switches; `differs` compares what a snapshot says with what the log says.
 """
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import replace
+from typing import Any
 
 from events import topics
 from events.acceptance import Acceptance, Checkpoint
 from events.envelope import Record, StoredRecord
 from services.processor.book import Book, Mark
-from services.processor.claiming import Bounds, Identity, Read, restoring
+from services.processor.claiming import Ask, Bounds, Identity, Read, looking, restoring
 from services.processor.reading import Poisoned
 from services.processor.restoring import Whose, mark, resting, row_of, written
 from services.processor.runs import Runs
@@ -117,16 +118,15 @@ def differs(rules: Rules, identity: str, events: Topic, snapshots: Topic) -> boo
     whole, begun = empty(rules), empty(rules)
     _fold(PlayedFold(Checkpoint(identity, 0), rules), whole, events)
     fold = PlayedFold(Checkpoint(identity, 0), rules)
-    plan = restoring(fold, begun, 0, PlayedFound(begun.runs.rows, rules))
+    plan = _beginning(fold, begun, events, PlayedFound(begun.runs.rows, rules))
     answer = None
     try:
         while True:
             match plan.send(answer):
                 case Identity():
                     answer = identity
-                case Bounds(topic):
-                    asked = snapshots if topic == topics.SNAPSHOTS else events
-                    answer = (asked.base, asked.end)
+                case Bounds():
+                    answer = (snapshots.base, snapshots.end)
                 case Read(topics.SNAPSHOTS, start, limit):
                     answer = snapshots.read(start, limit)
                 case Read(_, start, limit):
@@ -138,6 +138,11 @@ def differs(rules: Rules, identity: str, events: Topic, snapshots: Topic) -> boo
         return _told(whole) != _told(begun)
     except (Misfit, Poisoned):
         return False
+
+
+def _beginning(fold: Acceptance, state: PartitionState, events: Topic, found: Found) -> Generator[Ask, Any, dict[int, str]]:
+    yield from looking(found)
+    return (yield from restoring(fold, state, 0, (events.base, events.end), found))
 
 
 def _fold(fold: Acceptance, state: PartitionState, events: Topic) -> None:
