@@ -1,6 +1,7 @@
 """Whether a program is well: `/health/live`, `/health/ready` and `/metrics` for programs that serve nothing else.
 
-Live means that the loop turns. Ready means that the log and the rows answer; what is missing is named, with 503.
+Live means that the loop turns. Ready means that the log and the rows answer and that no part waits for something else; what
+is missing is named, with 503.
 The api has its own, richer routes and asks `missing` for the same facts.
 """
 
@@ -21,7 +22,7 @@ _PATIENCE_S = 2.0
 
 
 async def missing(world: World) -> list[str]:
-    """What does not answer now: `log`, `database`, both or nothing."""
+    """What does not answer or cannot go on now: `log`, `database`, parts such as `partition 0`; or nothing."""
     world.metrics.log_reachable.set(int(world.log.reachable))
     absent = [] if world.log.reachable else ["log"]
     try:
@@ -29,7 +30,7 @@ async def missing(world: World) -> list[str]:
             await world.database.ask(lambda rows: rows.scalar(select(1)), "health")  # in place on SQLite: a busy thread is no outage
     except (TimeoutError, SQLAlchemyError, OSError):
         absent.append("database")
-    return absent
+    return [*absent, *world.obstacles.parts]
 
 
 def create_app(world: World, program: str) -> Starlette:

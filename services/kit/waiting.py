@@ -33,7 +33,7 @@ async def tell(world: World, stop: asyncio.Event) -> None:
 def _why(world: World, absent: list[str]) -> str:
     """In words: the log says it itself."""
     reasons = {"log": world.log.trouble, "database": f"{world.database.name} does not answer"}
-    return "; ".join(reasons[part] for part in absent)
+    return "; ".join(reasons.get(part) or world.obstacles.why(part) or f"{part} waited a moment ago" for part in absent)
 
 
 async def _pause(stop: asyncio.Event) -> None:

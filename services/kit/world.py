@@ -9,6 +9,7 @@ from services.kit.files import Files
 from services.kit.ids import Minter
 from services.kit.log import Log
 from services.kit.metrics import Metrics
+from services.kit.obstacles import Obstacles
 from services.kit.secrets import Secrets
 from services.kit.settings import Settings
 from services.kit.traces import OFF, Traces
@@ -28,3 +29,4 @@ class World:
     minter: Minter
     metrics: Metrics
     traces: Traces = field(default=OFF)
+    obstacles: Obstacles = field(default_factory=Obstacles)

@@ -63,13 +63,25 @@ async def take_over(world: World, partition: int, confirm: Confirmation) -> Owne
 
     Raises `NotMember` when the group gave it to somebody else, `Poisoned` at what cannot be read, and where the log's beginning is gone.
     """
+    part = f"partition {partition}"
+
+    def say(attempt: RetryCallState) -> None:
+        wrong = attempt.outcome.exception() if attempt.outcome else None
+        reason = f"{type(wrong).__name__}: {wrong}"
+        _log.warning("partition.not_taken", partition=partition, reason=reason)
+        if not isinstance(wrong, Overtaken):
+            world.obstacles.tell(part, reason)
+
     again = AsyncRetrying(
         retry=retry_if_exception_type((AppendFailed, HistoryLost, Unreachable, Overtaken)),
         wait=wait_random_exponential(multiplier=_PAUSE_S, max=LONGEST_PAUSE_S),
-        before_sleep=lambda attempt: _log.warning("partition.not_taken", partition=partition, reason=_reason(attempt)),
+        before_sleep=say,
     )
     began = asyncio.get_running_loop().time()
-    ownership: Ownership = await again(_take_over, world, partition, confirm)
+    try:
+        ownership: Ownership = await again(_take_over, world, partition, confirm)
+    finally:
+        world.obstacles.forget(part)
     seconds = asyncio.get_running_loop().time() - began
     world.metrics.takeovers.inc()
     world.metrics.takeover_events.labels(str(partition)).set(ownership.folded)
@@ -147,8 +159,3 @@ async def _answer(world: World, partition: int, ask: Ask) -> Any:
 async def _whole(world: World, topic: str, partition: int, stored: StoredRecord) -> StoredRecord:
     with naming(topic, partition, stored.offset):
         return await unpack(stored, world.blobs)
-
-
-def _reason(attempt: RetryCallState) -> str:
-    wrong = attempt.outcome.exception() if attempt.outcome else None
-    return f"{type(wrong).__name__}: {wrong}"

@@ -1,7 +1,7 @@
 """Whether the service is well, and what it measures.
 
-Live means that the process answers. Ready means that log, rows, schema and projector are there; what is missing is named,
-with 503. `?style=001` speaks the words of documents 001, 002 and 004.
+Live means that the process answers. Ready means that log, rows, schema and projector are there and that nothing in this
+process waits for something else; what is missing is named, with 503. `?style=001` speaks the words of documents 001, 002 and 004.
 """
 
 from datetime import UTC, datetime
@@ -60,7 +60,7 @@ async def _report(api: Api, style: str) -> Response:
         "status": up if fine else down,
         "service": SERVICE,
         "timestamp": datetime.fromtimestamp(api.world.clock.now() / 1000, UTC).isoformat(),
-        "checks": {part: down if part in missing else up for part in _PARTS},
+        "checks": {part: down if part in missing else up for part in dict.fromkeys((*_PARTS, *missing))},
         "missing": missing,
         "database": "disconnected" if "database" in missing else "connected",
         "workflow_engine": "unavailable" if {"log", "projector"} & set(missing) else "running",

@@ -51,6 +51,14 @@ async def test_rows_that_do_not_answer_are_named(world: World, tmp_path: Path):
     assert await health.missing(world) == ["database"]
 
 
+async def test_a_part_that_waits_is_named_until_it_goes_on(world: World):
+    world.obstacles.tell("partition 0", "no room")
+    assert await health.missing(world) == ["partition 0"]
+
+    world.obstacles.forget("partition 0")
+    assert await health.missing(world) == []
+
+
 async def test_the_log_s_state_is_a_metric(world: World):
     await world.log.stop()
 

@@ -21,7 +21,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 async def test_what_is_missing_is_said_once_and_so_is_its_return(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = asyncio.Event()
-    found = [["log"], ["log"], ["log", "database"], list[str](), list[str]()]
+    found = [["log"], ["log"], ["log", "database"], ["partition 0"], list[str](), list[str]()]
+    world.obstacles.tell("partition 0", "no room on the disk")
 
     async def missing(_world: World) -> list[str]:
         if len(found) == 1:
@@ -34,5 +35,6 @@ async def test_what_is_missing_is_said_once_and_so_is_its_return(world: World, m
         await waiting.tell(world, stop)
 
     said: list[Any] = [(line["event"], line.get("waits_for")) for line in lines]
-    assert said == [("waiting", ["log"]), ("waiting", ["log", "database"]), ("going_on", None)]
+    assert said == [("waiting", ["log"]), ("waiting", ["log", "database"]), ("waiting", ["partition 0"]), ("going_on", None)]
     assert lines[1]["why"].endswith("rows.sqlite does not answer")
+    assert lines[2]["why"] == "no room on the disk"

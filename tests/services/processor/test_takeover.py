@@ -13,6 +13,7 @@ from events.envelope import Record, encode
 from events.ownership import PartitionClaimed
 from events.run import RunStarted
 from services.kit.errors import NotMember
+from services.kit.obstacles import Obstacles
 from services.kit.world import World
 from services.processor.reading import Poisoned
 from services.processor.takeover import take_over
@@ -196,3 +197,24 @@ async def test_events_whose_beginning_is_gone_are_noticed(world: World) -> None:
 
     with pytest.raises(Poisoned, match="begins at offset 1"):
         await take_over(seen_by(world, Shorter()), 0, _confirmed)
+
+
+async def test_a_partition_whose_local_file_cannot_be_made_is_named_until_it_can(world: World) -> None:
+    told = asyncio.Event()
+
+    class Ringing(Obstacles):
+        def tell(self, part: str, why: str) -> None:
+            super().tell(part, why)
+            told.set()
+
+    world = replace(world, obstacles=Ringing())
+    in_the_way = world.settings.data / "cache"
+    in_the_way.write_text("")
+    taking = asyncio.create_task(take_over(world, 0, _confirmed))
+    await told.wait()
+    assert world.obstacles.parts == ["partition 0"]
+    assert "local file of resting runs" in world.obstacles.why("partition 0")
+
+    in_the_way.unlink()
+    await taking
+    assert world.obstacles.parts == []
