@@ -5,6 +5,7 @@ What carries another claim than the newest counted one at its place is ignored o
 """
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from events.catalogue import envelope_at
 from events.envelope import Envelope, Meta, StoredRecord, meta_at, meta_of
@@ -14,8 +15,7 @@ NO_CLAIM = ""
 ENDS_A_RUN = frozenset({"run.completed", "run.failed", "run.timed_out", "run.cancelled"})
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A true event: its place in the partition, its position in its stream (1, 2, 3, no gaps), itself."""
 
     partition: int

@@ -10,7 +10,7 @@ import pydantic
 from pydantic_core import from_json
 
 from events import app, audit, bot, commands, delta, file, flow, node, ownership, provider, question, refusal, run, tool
-from events.envelope import Command, Damaged, Envelope, Event, Fact, Meta, Record, StoredRecord, meta_at, meta_of
+from events.envelope import Command, Damaged, Envelope, Event, Fact, Meta, Record, StoredRecord, meta_at, meta_of, note
 from events.upcasters import upcast
 
 EVENTS: tuple[type[Event], ...] = (
@@ -133,13 +133,12 @@ def data_of(meta: Meta, value: bytes) -> Fact:
 
 def envelope_at(stored: StoredRecord) -> Envelope:
     """The whole envelope of a record at its place, read once however often it is asked for. Raises `Unknown` and `Damaged`."""
-    if stored.record.said is not None:
-        return stored.record.said
+    record = stored.record
+    if isinstance(record.said, Envelope):
+        return record.said
     meta = meta_at(stored)
-    known = stored.memo[0]
-    if isinstance(known, Envelope):
-        return known
-    stored.memo[0] = envelope = Envelope(meta, data_of(meta, stored.record.value))
+    envelope = Envelope(meta, data_of(meta, record.value))
+    note(record, envelope)
     return envelope
 
 

@@ -7,7 +7,7 @@ Claims and positions are not judged here: see `events.acceptance`.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -74,9 +74,8 @@ class Meta(NamedTuple):
     traceparent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """An event (or a command) plus metadata, as it travels."""
+class Envelope(NamedTuple):
+    """An event (or a command) plus metadata, as it travels. A tuple for the same reason."""
 
     meta: Meta
     data: Fact
@@ -90,18 +89,16 @@ class Record:
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
     time: int = 0
-    said: Envelope | None = field(default=None, init=False, repr=False, compare=False)
-    """What they say, where the record was made here: nobody in this process needs to read it. A changed copy does not have it."""
+    said: Envelope | Meta | None = field(default=None, init=False, repr=False, compare=False)
+    """What they say, as far as it is known here: all of it where the record was made here, else what was read of it already (see
+    `meta_at`), so that several readers of one process read it once. A changed copy does not have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(NamedTuple):
     """A record at its place in a partition."""
 
     offset: int
-    record: Record = field(repr=False)
-    memo: list["Meta | Envelope"] = field(default_factory=list["Meta | Envelope"], init=False, repr=False, compare=False)
-    """What was read of the record already (see `meta_at`): several readers of one process read it once."""
+    record: Record
 
 
 class Damaged(ValueError):
@@ -120,13 +117,13 @@ def headers_of(meta: Meta) -> _Headers:
     """
     first = (_SPEC_VERSION, ("ce_id", meta.id.encode()))
     if meta.type == "node.delta":
-        return (*first, *_after_id_of_delta(meta._replace(id="", time=0)))
-    return (*first, *_after_id(meta, lean=False))
+        return first + _after_id_of_delta(meta[1:4], meta[5:])
+    return first + _after_id(meta, lean=False)
 
 
 @lru_cache(1_000)
-def _after_id_of_delta(meta: Meta) -> _Headers:
-    return _after_id(meta, lean=True)
+def _after_id_of_delta(before_time: tuple[Any, ...], after_time: tuple[Any, ...]) -> _Headers:
+    return _after_id(Meta._make(("", *before_time, 0, *after_time)), lean=True)
 
 
 def _after_id(meta: Meta, *, lean: bool) -> _Headers:
@@ -174,19 +171,24 @@ def meta_of(record: Record) -> Meta:
 
 def meta_at(stored: StoredRecord) -> Meta:
     """The same for a record at its place, read once however often it is asked for."""
-    if stored.record.said is not None:
-        return stored.record.said.meta
-    if not stored.memo:
-        stored.memo.append(meta_of(stored.record))
-    known = stored.memo[0]
+    record = stored.record
+    known = record.said
+    if known is None:
+        known = meta_of(record)
+        note(record, known)
     return known.meta if isinstance(known, Envelope) else known
+
+
+def note(record: Record, known: Envelope | Meta) -> None:
+    """What the record says, for all who read it after us."""
+    object.__setattr__(record, "said", known)
 
 
 def encode(envelope: Envelope) -> Record:
     """The record that carries this envelope."""
     meta, data = envelope.meta, envelope.data
     record = Record(meta.stream.encode(), data.__pydantic_serializer__.to_json(data), headers_of(meta), meta.time)
-    object.__setattr__(record, "said", envelope)
+    note(record, envelope)
     return record
 
 

@@ -49,6 +49,7 @@ async def steps(service: Service, flow: str, raw: list[float], runs: int, second
     """Runs of sequential effect steps: one caller, then many."""
     call = asked_for(flow)
     await together(service.port, KEY, CALLERS, 0, call, rounds=5)
+    await service.rest()
     _, alone = await together(service.port, KEY, 1, 0, call, rounds=runs)
     cpu, own, began = service.running.cpu, _own_cpu(), time.perf_counter()
     rate, crowd = await together(service.port, KEY, CALLERS, seconds, call)
@@ -73,6 +74,7 @@ async def steps(service: Service, flow: str, raw: list[float], runs: int, second
 async def first_token(service: Service, model: int, flow: str, pace: str, streams: int, rounds: int) -> Figures:
     """How much later the first token comes through us than from the model, in turns, so that both see the same machine."""
     here, there = list[float](), list[float]()
+    await service.rest()
     for _ in range(rounds):
         there += [one.first for one in (await together(model, KEY, streams, 0, asked_directly(pace), rounds=1))[1]]
         here += [one.first for one in (await together(service.port, KEY, streams, 0, asked_for(flow), rounds=1))[1]]
@@ -87,6 +89,7 @@ async def first_token(service: Service, model: int, flow: str, pace: str, stream
 async def tokens(service: Service, model: int, flow: str, probe: str, pace: str) -> Figures:
     """Many streams at once: whether they keep the model's pace, and how old the rows are meanwhile."""
     _, direct = await together(model, KEY, STREAMS, 0, asked_directly(pace), rounds=1)
+    await service.rest()
     ages = list[float]()
     cpu, own, began = service.running.cpu, _own_cpu(), time.perf_counter()
     probing = asyncio.create_task(_probe(service, probe, ages))

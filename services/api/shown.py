@@ -6,6 +6,7 @@ ignored on purpose.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from events.delta import NodeDelta
 from events.envelope import Event, Fact, Stage, Words
@@ -20,8 +21,7 @@ def spoken(words: Words | None) -> str:
     return "" if words is None or words.words is None else words.words
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """One piece that the output node `node` shows."""
 
     node: str

@@ -45,7 +45,7 @@ def in_astron(clock: Clock, *, leg: int = 1, after: int = 0, numbered: bool = Fa
 
     def render(event: Accepted) -> bytes:
         frames = fold.feed(event)
-        if leg and fold.leg != leg:
+        if not frames or (leg and fold.leg != leg):
             return b""
         first = fold.seq - len(frames) + 1
         kept = [(number, frame) for number, frame in enumerate(frames, first) if number > after]

@@ -7,7 +7,6 @@ failed is said by its code alone. Of a run that works for an audited one nothing
 shown. The record itself keeps them, for its operators.
 """
 
-from dataclasses import replace
 from typing import Any, cast
 
 from events.acceptance import Accepted
@@ -36,7 +35,7 @@ class Veil:
         if not self._audit:
             return event
         shown = self._shown(data)
-        return event if shown is data else replace(event, envelope=replace(event.envelope, data=shown))
+        return event if shown is data else event._replace(envelope=event.envelope._replace(data=shown))
 
     def _shown(self, data: Fact) -> Fact:
         if self._audit == "own" and (isinstance(data, _PASSED) or _of_the_caller(data)):

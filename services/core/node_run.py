@@ -27,6 +27,9 @@ Step = dict[str, JsonValue]
 """The recorded result of one step of a node run."""
 
 
+_BEGINS = n.NodeStarted | n.NodeStepCompleted
+
+
 class Errand(NamedTuple):
     """What an effect is done for: a node run's attempt, and the step of it that is under way."""
 
@@ -37,7 +40,7 @@ class Errand(NamedTuple):
 
 def errand_of(event: Event) -> Errand | None:
     """The errand that an event sends somebody on, once it is in the log."""
-    if isinstance(event, n.NodeStarted | n.NodeStepCompleted) and event.awaits == "effect":
+    if isinstance(event, _BEGINS) and event.awaits == "effect":
         return Errand((event.node, event.path), event.attempt, event.step)
     if isinstance(event, a.AuditAsked):
         return Errand(AUDIT, event.attempt, event.number)

@@ -22,17 +22,18 @@ __all__ = [
     "evolve", "exchanges", "keys_of",
 ]  # fmt: skip
 _OF_QUESTIONS = q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired | q.AnswerHeld | q.AnswerRefused
+_BAD_ENDS = r.RunFailed | r.RunTimedOut | r.RunCancelled
 
 
 def evolve(state: RunState, event: Event, time: int) -> RunState:
     """The state after one more event."""
-    if isinstance(event, r.RunStarted):
-        return _began(event, time) if isinstance(state, NotStarted) else state
     if not isinstance(state, Active):
-        return state
+        return _began(event, time) if isinstance(event, r.RunStarted) and isinstance(state, NotStarted) else state
+    if isinstance(event, NodeDelta):  # most of all events, so before all others
+        return _clocked(_told(state, event, time), time)
     if isinstance(event, r.RunCompleted):
         return Ended(state.terms.app, state.terms.chat, exchanges(state))
-    if isinstance(event, r.RunFailed | r.RunTimedOut | r.RunCancelled):
+    if isinstance(event, _BAD_ENDS):
         return Ended(state.terms.app)
     if isinstance(event, a.AuditEvent):
         return replace(state, audit=evolved(state.audit, event, time)) if state.audit else state
@@ -62,8 +63,6 @@ def _evolve_node(state: Active, event: n.NodeEvent, time: int) -> Active:
     place = (event.node, event.path)
     node = state.nodes.get(place)
     match event:
-        case NodeDelta():
-            return _told(state, place, node, event, time)
         case n.NodeStarted():
             return _started(state, place, node, event, time)
         case n.NodeStepCompleted():
@@ -101,8 +100,9 @@ def _ended(state: Active, place: Place) -> Active:
     return replace(state, settled=state.settled + (not place[1]), ranked=state.ranked + 1)
 
 
-def _told(state: Active, place: Place, node: NodeRun | None, event: NodeDelta, time: int) -> Active:
-    node, words = node or NodeRun("running"), event.text.words or ""
+def _told(state: Active, event: NodeDelta, time: int) -> Active:
+    place, words = (event.node, event.path), event.text.words or ""
+    node = state.nodes.get(place) or NodeRun("running")
     if event.stage == "reasoning":
         node = replace(node, last=time, reasoning=node.reasoning.add(words))
     else:

@@ -101,4 +101,4 @@ async def unpack(stored: StoredRecord, blobs: Blobs) -> StoredRecord:
     if not is_packed(stored.record):
         return stored
     reference = dict(stored.record.headers)[_REFERENCE].decode()
-    return replace(stored, record=replace(stored.record, value=await blobs.get(reference)))
+    return StoredRecord(stored.offset, replace(stored.record, value=await blobs.get(reference)))

@@ -102,10 +102,10 @@ class Family:
         for child in before.children if isinstance(before, Active) else ():
             if child not in open_now and (state := self._deciding.state.runs.get(child)) is not None:
                 yield Following(child, CancelRun(run=child, app=state.terms.app, by=f"run-{step.run}"))
-        for event in events:
+        for event in events if open_now else ():
             if isinstance(event, ChildStarted) and isinstance(now, Active) and event.child in open_now:
                 yield from self._begin(step.run, now, (event.node, event.path))
-            if isinstance(event, QuestionAnswered) and isinstance(now, Active):
+            if isinstance(event, QuestionAnswered):
                 for child, place in open_now.items():
                     if place == (event.node, event.path):
                         yield Following(child, Relayed(event.event_type, event.content.words or "", event.by))

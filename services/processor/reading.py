@@ -3,10 +3,9 @@
 In comes a record of the commands or of the events; out goes what it says, or `Poisoned` with topic, partition and offset.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from types import TracebackType
 
-from events.catalogue import Unknown, decode
+from events.catalogue import Unknown, envelope_at
 from events.envelope import Damaged, Envelope, StoredRecord
 from services.kit.blobs import Blobs, unpack
 from services.kit.errors import BlobMissing, ProzessError
@@ -16,16 +15,24 @@ class Poisoned(ProzessError):
     """A record cannot be read. Start a version of the program that knows it, or mend the log."""
 
 
-@contextmanager
-def naming(topic: str, partition: int, offset: int) -> Generator[None]:
+class naming:  # noqa: N801 (reads as a word: `with naming(...)`; a generator would cost twice as much as what is inside)
     """Whatever cannot be read inside is raised as `Poisoned` with this place."""
-    try:
-        yield
-    except (Unknown, Damaged, BlobMissing) as wrong:
-        raise Poisoned(f"the processor stops: {topic}, partition {partition}, offset {offset}: {wrong}") from None
+
+    __slots__ = ("_place",)
+
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        self._place = topic, partition, offset
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(wrong, Unknown | Damaged | BlobMissing):
+            topic, partition, offset = self._place
+            raise Poisoned(f"the processor stops: {topic}, partition {partition}, offset {offset}: {wrong}") from None
 
 
 async def opened(topic: str, partition: int, stored: StoredRecord, blobs: Blobs) -> Envelope:
     """The whole envelope of a record. Raises `Poisoned`."""
     with naming(topic, partition, stored.offset):
-        return decode((await unpack(stored, blobs)).record)
+        return envelope_at(await unpack(stored, blobs))

@@ -12,7 +12,8 @@ from pydantic import JsonValue
 from events.acceptance import Accepted
 from events.audit import AuditEvent
 from events.commands import StartRun
-from events.envelope import Protected, Values
+from events.delta import NodeDelta
+from events.envelope import Fact, Protected, Values
 from events.node import NodeCompleted, NodeFailed, NodeStarted, OutputClosed, OutputHeld, OutputOpened
 from events.question import AnswerHeld, AnswerRefused, QuestionAsked
 from events.run import Mode, RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
@@ -108,9 +109,13 @@ class Frames:
 
     def feed(self, event: Accepted) -> list[Frame]:
         """The frames that this event causes."""
-        data, time = event.envelope.data, event.meta.time
-        if isinstance(data, _ASIDE):
-            return []
+        meta, data = event.envelope
+        if isinstance(data, NodeDelta):  # most of all events, so before all others
+            self._turn_the_page()
+            return [frame for piece in self._screen.show(data) for frame in self._process(piece, meta.time)]
+        return [] if isinstance(data, _ASIDE) else self._fed(data, meta.time)
+
+    def _fed(self, data: Fact, time: int) -> list[Frame]:
         pieces = self._screen.show(data)
         self._turn_the_page()
         match data:

@@ -1,7 +1,6 @@
 """Frames as astron.md 3.2, 3.4 and 3.6 have them: a pure fold, so lists of events are enough."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -262,8 +261,8 @@ def test_a_run_that_never_began_spells_its_nulls_out():
 def test_an_open_stream_that_asks_for_a_trace_keeps_the_node_frames_in_sequence():
     events = linear("open")
     first = events[0]
-    asked = replace(first.envelope, data=first.envelope.data.model_copy(update={"ext": values(trace=True)}))
-    traced = frames([replace(first, envelope=asked), *events[1:]])
+    asked = first.envelope._replace(data=first.envelope.data.model_copy(update={"ext": values(trace=True)}))
+    traced = frames([first._replace(envelope=asked), *events[1:]])
     assert [brief(frame) for frame in traced] == [brief(frame) for frame in frames(linear("debug"))]
     assert [frame["workflow_step"]["seq"] for frame in traced] == list(range(1, 15))
     progress = [frame["workflow_step"]["progress"] for frame in traced]
@@ -275,5 +274,5 @@ def test_an_open_stream_that_asks_for_a_trace_keeps_the_node_frames_in_sequence(
 def test_node_frames_are_shown_to_nobody_who_did_not_ask_for_them(ext):
     events = linear("open")
     first = events[0]
-    asked = replace(first.envelope, data=first.envelope.data.model_copy(update={"ext": values(**ext)}))
-    assert frames([replace(first, envelope=asked), *events[1:]]) == frames(events)
+    asked = first.envelope._replace(data=first.envelope.data.model_copy(update={"ext": values(**ext)}))
+    assert frames([first._replace(envelope=asked), *events[1:]]) == frames(events)

@@ -98,7 +98,7 @@ async def test_a_stranger_at_the_place_of_the_cause_is_not_taken_for_it(world: W
             async def read(self, topic: str, partition: int, begin: int, limit: int = 1000) -> Any:
                 stored = await other.log.read(topic, partition, begin, limit)
                 if topic == topics.COMMANDS and limit < 1_000:
-                    return [*stored[:-1], replace(stored[-1], record=(await other.log.read(topic, 0, 2, 1))[0].record)]
+                    return [*stored[:-1], stored[-1]._replace(record=(await other.log.read(topic, 0, 2, 1))[0].record)]
                 return stored
 
         assert (await take_over(seen_by(other, SameTopic()), 0, _confirmed)).commands_from == 2

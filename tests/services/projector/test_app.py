@@ -90,7 +90,7 @@ async def test_a_poisoned_partition_stops_the_whole_program(world: World) -> Non
     history = History(1)
     history.run()
     last = history.records[-1]
-    history.records[-1] = replace(last, record=replace(last.record, value=b"{}"))
+    history.records[-1] = last._replace(record=replace(last.record, value=b"{}"))
     await append(world, history)
     with pytest.raises(Poisoned, match=f"partition 1, offset {last.offset}, stream run-{RUN}"):
         async with asyncio.timeout(PATIENCE_S):

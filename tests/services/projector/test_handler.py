@@ -117,7 +117,7 @@ async def test_what_an_overtaken_owner_wrote_is_not_in_the_rows(database: Databa
 
 def damaged(history: History, **change: Any) -> Folding:
     last = history.records[-1]
-    history.records[-1] = replace(last, record=replace(last.record, **change))
+    history.records[-1] = last._replace(record=replace(last.record, **change))
     return Folding(TOPIC, 0, None)
 
 
