@@ -25,6 +25,8 @@ ORIGIN = "tenant service"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REMEMBERED = 10_000
 _AT_ONCE = 10
+_WAITING = 1_000
+"""So many apps may be asked about at the same time, those that wait for their turn included."""
 _AGAIN_MS = 10_000
 """After so long the service is asked again about an app that it did not know, or did not tell of."""
 
@@ -49,7 +51,7 @@ class KnownApps:
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def find(self, name: str) -> apps.App | None:
-        """The app. Raises `Refusal`: 20001 for one that the service does not tell of, 20002 for a source that is not ours."""
+        """The app. Raises `Refusal`: 20001 for one that the service does not tell of, 20002 for a source that is not ours, 20903."""
         return await self.checked(name, await self._row(name))
 
     async def checked(self, name: str, known: apps.App | None) -> apps.App | None:
@@ -62,6 +64,8 @@ class KnownApps:
         else:
             asking = self._asking.get(name)
             if asking is None:
+                if len(self._asking) >= _WAITING:
+                    raise self._too_many()
                 asking = self._asking[name] = asyncio.create_task(self._asked(self._service, name, known))
                 asking.add_done_callback(lambda _: self._asking.pop(name, None))
             answer = await asyncio.shield(asking)
@@ -130,6 +134,10 @@ class KnownApps:
             await self._commander.change(wish, stream=stream, slot=slot_of(stream), app=found.app, actor=ORIGIN)
         except Refusal as no:
             logs.logger(__name__).info("an app of the tenant service is one of ours meanwhile", code=no.code)
+
+    def _too_many(self) -> Refusal:
+        self._world.metrics.limited.labels("app_lookups").inc()
+        return Refusal(20903, "too many apps are asked about at the tenant service; try again in 1 s", 429, {"Retry-After": "1"})
 
     def _until(self, milliseconds: int, no: tuple[int, str] | None = None) -> _Answer:
         return _Answer(self._world.clock.now() + milliseconds, no)

@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
+from services.api import known_apps
 from services.api.api import Api
+from services.api.problems import Refusal
 from services.kit.settings import Settings
 from services.kit.tenants import TenantService, signed
 from tests.services.api.conftest import House, W, running, serving
@@ -68,7 +70,7 @@ def apps() -> Iterator[Apps]:
 def addresses(apps: Apps) -> dict[str, Any]:
     url = apps.server.url
     keys = {"app_lookup_key": KEY, "app_lookup_secret": SECRET}
-    return {"app_list_url": url + LIST, "app_details_url": url + DETAILS, "app_sources": {"open": 2}, "app_lookup_s": 0.5, **keys}
+    return {"app_list_url": url + LIST, "app_details_url": url + DETAILS, "app_sources": {"open": 2}, "app_lookup_s": 20, **keys}
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +249,16 @@ async def test_many_who_ask_for_one_app_ask_the_service_once(later: Api, apps: A
     found = await asyncio.gather(*(later.known_apps.find("crowd") for _ in range(20)))
     assert all(one is not None and one.app == "crowd" for one in found)
     assert apps.asked("crowd") == 1
+
+
+async def test_of_too_many_unknown_apps_at_once_the_rest_is_to_come_back(house: House, apps: Apps, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(known_apps, "_WAITING", 2)
+    settings = house.world.settings.model_copy(update={"app_list_url": f"{apps.server.url}/silent", "app_lookup_s": 0.2})
+    made = Api.of(replace(house.world, settings=settings))
+    said = await asyncio.gather(*(made.known_apps.find(f"flood-{one}") for one in range(3)), return_exceptions=True)
+    await made.close()
+    refusals = sorted((one.code, one.headers.get("Retry-After", "")) for one in said if isinstance(one, Refusal))
+    assert refusals == [(20001, ""), (20001, ""), (20903, "1")]
 
 
 async def test_without_addresses_nobody_is_asked(house: House):
