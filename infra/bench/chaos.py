@@ -30,6 +30,8 @@ class Chaos:
     seed: int
     killed: Counter[str] = field(default_factory=Counter[str])
     ended: Counter[str] = field(default_factory=Counter[str])
+    last_words: list[str] = field(default_factory=list[str])
+    """Of those who ended by themselves."""
     weights: defaultdict[str, list[tuple[float, int, float]]] = field(default_factory=lambda: defaultdict(list))
     """By program: seconds since the beginning, process id, megabytes."""
 
@@ -49,6 +51,7 @@ class Chaos:
             for name in self.fleet.names:
                 if not self.fleet.runs(name):
                     self.ended[name] += 1
+                    self.last_words.append(f"{name} after {now - began:.0f} s: {self.fleet.last_words(name)}")
                     self.fleet.start(name)
             await asyncio.sleep(_LOOK_S)
 

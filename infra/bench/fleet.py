@@ -109,6 +109,10 @@ class Fleet:
         """Its log so far."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
+    def last_words(self, name: str) -> str:
+        """The end of its log, in one line: a program that ends by itself says why in its last sentence."""
+        return " ".join(self.said(name)[-300:].split())
+
     def health(self, name: str) -> tuple[int, list[str]]:
         """The status of `/health/ready` and what is missing; 0 where nobody answers."""
         try:

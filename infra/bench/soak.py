@@ -276,6 +276,7 @@ def _report(head: dict[str, Any], load: Load, chaos: Chaos, verdict: Verdict) ->
         "|---|---|---|---|",
         *(f"| {name} | {early:.0f} | {late:.0f} | {most:.0f} |" for name, (early, late, most) in chaos.growth().items()),
         "",
+        *(f"- {words}" for words in chaos.last_words[:20]),
         *(f"- {wrong}" for wrong in verdict.wrong[:50]),
     ]
     return "\n".join(lines).rstrip() + "\n"
