@@ -15,7 +15,7 @@ from events.topics import EVENTS
 from services.cli.reading import open_log
 from services.kit.blobs import FolderBlobs, unpack
 from services.kit.database import Database
-from services.kit.runtime import run
+from services.kit.program.runtime import run
 from services.kit.settings import Settings
 from services.processor.state import PartitionState
 from services.projector.rebuild import chosen, rebuild

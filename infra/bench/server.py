@@ -8,9 +8,9 @@ from typing import cast
 
 from services.cli import main
 from services.core.codes import Code
-from services.core.effects import NoopRequest
-from services.core.kind import Asking, Finished, Inputs, Kind, Node, Params
-from services.core.kinds import KINDS
+from services.core.language.kind import Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.kinds import KINDS
+from services.core.running.effects import NoopRequest
 
 NAME = "bench-noop"
 

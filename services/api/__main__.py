@@ -3,7 +3,7 @@
 import sys
 
 from services.api.app import run
-from services.kit.program import main
+from services.kit.program.frame import main
 
 if __name__ == "__main__":
     sys.exit(main("api", run))

@@ -12,15 +12,15 @@ from starlette.types import Receive, Scope
 from starlette.websockets import WebSocket
 
 from events.json_text import read_json
-from services.api.commander import Commander
-from services.api.follow import Followers
-from services.api.history import History
-from services.api.identity import Caller, Identity
-from services.api.known_apps import KnownApps
-from services.api.limits import Limits
-from services.api.problems import Problems, Refusal
-from services.api.signing import Signatures
-from services.api.tail import Tails
+from services.api.answers.problems import Problems, Refusal
+from services.api.asking.commander import Commander
+from services.api.following.follow import Followers
+from services.api.following.history import History
+from services.api.following.tail import Tails
+from services.api.gate.identity import Caller, Identity
+from services.api.gate.known_apps import KnownApps
+from services.api.gate.limits import Limits
+from services.api.gate.signing import Signatures
 from services.kit.models.listing import OwnModels
 from services.kit.models.register import Providers
 from services.kit.rows import Rows

@@ -13,12 +13,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.api.answers.problems import Native, Refusal, path_of
 from services.api.api import Api
 from services.api.described import describe
-from services.api.measured import Measured
-from services.api.middleware import Admission, BodyLimit, Codes, Guard, Methods, Paths, UploadLimit, allowed
-from services.api.problems import Native, Refusal, path_of
-from services.api.quick import Quick
+from services.api.gate.measured import Measured
+from services.api.gate.middleware import Admission, BodyLimit, Codes, Guard, Methods, Paths, UploadLimit, allowed
+from services.api.gate.quick import Quick
 from services.api.routes import (
     agent,
     apps,
@@ -43,7 +43,7 @@ from services.api.routes import (
     wiki,
 )
 from services.kit.errors import ProzessError, Refused
-from services.kit.serving import listen, serve
+from services.kit.program.serving import listen, serve
 from services.kit.settings import Settings
 from services.kit.world import World
 

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from services.api.identity import HEADER, Caller
-from services.api.surfaces import SPEAK_HTTP, Surface, surface_of
+from services.api.gate.identity import HEADER, Caller
+from services.api.gate.surfaces import SPEAK_HTTP, Surface, surface_of
 
 Schema = dict[str, Any]
 _TEXT = {"type": "string"}

@@ -11,9 +11,10 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from services.cli import apps, house, programs, providers, record, rows, secrets
-from services.kit import logs, runtime
 from services.kit.errors import Refused
-from services.kit.exits import BROKE, REFUSED, say
+from services.kit.program import runtime
+from services.kit.program.exits import BROKE, REFUSED, say
+from services.kit.telling import logs
 
 
 def _version() -> str:

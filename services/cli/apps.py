@@ -17,9 +17,9 @@ from projections import apps
 from services.cli.options import Everything, settings
 from services.cli.printing import console, show, table, waiting
 from services.cli.remote import GROUP, Remote, asked
-from services.kit import passwords
 from services.kit.errors import Refused
-from services.kit.exits import guarded
+from services.kit.program.exits import guarded
+from services.kit.secrets import passwords
 from services.kit.settings import Settings
 
 _PLATFORM, _PLATFORMS = 1, 7

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from services.cli.options import Everything, OfRows, settings
 from services.cli.printing import console, show, table, waiting
-from services.kit.exits import BROKE, FINE, guarded
+from services.kit.program.exits import BROKE, FINE, guarded
 from services.kit.settings import Settings
 from services.kit.settings_table import rows
 

@@ -29,14 +29,14 @@ def dev(*, options: AllInOne | None = None) -> int:
 def api(*, options: Outer | None = None) -> int:
     """Serves the HTTP surfaces: says what is wished, shows what happens."""
     from services.api.app import run
-    from services.kit.program import main
+    from services.kit.program.frame import main
 
     return main("api", run, settings(options))
 
 
 def processor(*, options: Inner | None = None) -> int:
     """Owns partitions: decides, does, and writes every event."""
-    from services.kit.program import main
+    from services.kit.program.frame import main
     from services.processor.app import run
 
     return main("processor", run, settings(options))
@@ -44,7 +44,7 @@ def processor(*, options: Inner | None = None) -> int:
 
 def projector(*, options: Inner | None = None) -> int:
     """Remembers: folds the events into rows."""
-    from services.kit.program import main
+    from services.kit.program.frame import main
     from services.projector.app import run
 
     return main("projector", run, settings(options))

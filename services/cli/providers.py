@@ -15,7 +15,7 @@ from cyclopts import App, Parameter
 from services.cli.printing import console, show, table, waiting
 from services.cli.remote import GROUP, Remote, asked
 from services.kit.errors import Refused
-from services.kit.exits import BROKE, FINE, guarded
+from services.kit.program.exits import BROKE, FINE, guarded
 
 _LARGEST = 8192
 

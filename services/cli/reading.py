@@ -15,10 +15,10 @@ from events.envelope import StoredRecord
 from events.topics import EVENTS, partition_of, run_stream, slot_of_id
 from services.kit.assemble import build_log
 from services.kit.blobs import FolderBlobs, unpack
+from services.kit.embedded.view import SqliteView
 from services.kit.errors import Refused
 from services.kit.log import Log
 from services.kit.settings import Settings
-from services.kit.sqlite_view import SqliteView
 
 _MOST_DIGITS = 19
 

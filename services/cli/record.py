@@ -16,7 +16,7 @@ from events.acceptance import ENDS_A_RUN, Accepted
 from events.topics import COMMANDS, EVENTS, SNAPSHOTS
 from services.cli.options import OfLog, OfRows, settings
 from services.cli.printing import console, show, table
-from services.kit.exits import guarded
+from services.kit.program.exits import guarded
 from services.kit.settings import Settings
 
 Run = Annotated[str, Parameter(help="The run's id, as in the header X-Event-Id.")]
@@ -118,7 +118,7 @@ async def _tail(where: Settings, run: str, start: int, as_json: bool) -> None:
 
 
 async def _replay(where: Settings, run: str, speed: Speed) -> None:
-    from services.api.shown import Screen
+    from services.api.following.shown import Screen
     from services.cli.reading import follow, open_log
 
     out, screen, before, stage = console(), Screen(), 0, ""

@@ -11,7 +11,7 @@ from services.cli.printing import Meter, console, meter, show, table
 from services.kit.blobs import Blobs, FolderBlobs
 from services.kit.database import Database
 from services.kit.errors import Refused
-from services.kit.exits import BROKE, FINE, guarded
+from services.kit.program.exits import BROKE, FINE, guarded
 from services.kit.settings import Settings
 from services.projector.refold import ReadableLog
 

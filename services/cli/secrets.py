@@ -13,10 +13,10 @@ from services.cli.printing import console, meter, show, table
 from services.kit.clock import SystemClock
 from services.kit.database import Database
 from services.kit.errors import Refused
-from services.kit.exits import guarded
-from services.kit.keyring import Keyring, keyring, new_key, write
-from services.kit.rotation import reseal
-from services.kit.secrets_store import StoredSecrets
+from services.kit.program.exits import guarded
+from services.kit.secrets.keyring import Keyring, keyring, new_key, write
+from services.kit.secrets.rotation import reseal
+from services.kit.secrets.store import StoredSecrets
 from services.kit.settings import Settings
 
 _ROUNDS = 5

@@ -6,7 +6,7 @@ A run that names no chat has a pool of its own: strangers who talk without a cha
 import hashlib
 
 from events.run import RunTerms
-from services.core.definition import canonical
+from services.core.language.definition import canonical
 
 
 def pool_of(terms: RunTerms, flow: str) -> str:

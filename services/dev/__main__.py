@@ -4,7 +4,7 @@ import sys
 
 from services.dev.app import main, settings_for_dev
 from services.kit.errors import Refused
-from services.kit.exits import REFUSED, say
+from services.kit.program.exits import REFUSED, say
 from services.kit.settings import load
 
 

@@ -17,10 +17,10 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.dev.remembering import LINE_BYTES, PREFIX
+from services.kit.embedded.log import SqliteLog
 from services.kit.errors import ProzessError, Refused
-from services.kit.exits import ProgramError
-from services.kit.metrics import Metrics
-from services.kit.sqlite import SqliteLog
+from services.kit.program.exits import ProgramError
+from services.kit.telling.metrics import Metrics
 from services.kit.world import World
 
 _PAUSE_S = 0.005

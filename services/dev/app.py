@@ -12,14 +12,14 @@ from services.api import app as api
 from services.dev import demo
 from services.dev.apart import Apart, begun
 from services.dev.welcome import answering, greet
-from services.kit import logs, waiting
 from services.kit.assemble import make_folder
 from services.kit.audit.provider import check
 from services.kit.database import Database
-from services.kit.exits import guarded
-from services.kit.program import Parts, opened, stoppable, together
-from services.kit.serving import listen
+from services.kit.program.exits import guarded
+from services.kit.program.frame import Parts, opened, stoppable, together
+from services.kit.program.serving import listen
 from services.kit.settings import LOOPBACK, Settings
+from services.kit.telling import logs, waiting
 from services.kit.world import World
 from services.processor import app as processor
 

@@ -15,11 +15,11 @@ from events.envelope import Command
 from events.flow import Document
 from events.topics import app_stream, flow_stream
 from projections import apps, flows
-from services.core.definition import digest
+from services.core.language.definition import digest
 from services.dev.asking import ask
-from services.kit import passwords
 from services.kit.errors import Refused
 from services.kit.ids import new_id
+from services.kit.secrets import passwords
 from services.kit.settings import Settings
 from services.kit.world import World
 

@@ -12,14 +12,15 @@ import sys
 import orjson
 from prometheus_client import CollectorRegistry, generate_latest
 
-from services.kit import logs, runtime
 from services.kit.assemble import open_world
+from services.kit.embedded.heard import HeardLog
 from services.kit.errors import Refused
-from services.kit.exits import sentence
-from services.kit.metrics import Metrics
+from services.kit.program import runtime
+from services.kit.program.exits import sentence
 from services.kit.progress import Progress
 from services.kit.settings import Settings
-from services.kit.sqlite_heard import HeardLog
+from services.kit.telling import logs
+from services.kit.telling.metrics import Metrics
 from services.projector import app as projector
 
 LINE_BYTES = 4 * 1024 * 1024

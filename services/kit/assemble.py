@@ -10,29 +10,30 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.kit import otlp, skew
+from services.kit import skew
 from services.kit.blobs import FolderBlobs
 from services.kit.clock import SystemClock
 from services.kit.database import Database
 from services.kit.errors import LogError, Refused
 from services.kit.files import ObjectFiles
 from services.kit.ids import Minter
-from services.kit.keyring import derived, keyring
 from services.kit.log import Log
-from services.kit.logs import logger
-from services.kit.metrics import Metrics
-from services.kit.secrets_store import StoredSecrets
+from services.kit.secrets.keyring import derived, keyring
+from services.kit.secrets.store import StoredSecrets
 from services.kit.settings import Settings
+from services.kit.telling import otlp
+from services.kit.telling.logs import logger
+from services.kit.telling.metrics import Metrics
 from services.kit.world import World
 
 
 def build_log(settings: Settings) -> Log:
     """Apache Kafka where it is named, else the embedded log."""
     if settings.kafka:
-        from services.kit.kafka import KafkaLog
+        from services.kit.kafka.log import KafkaLog
 
         return KafkaLog(settings)
-    from services.kit.sqlite import SqliteLog
+    from services.kit.embedded.log import SqliteLog
 
     return SqliteLog(settings.data / "log.sqlite", settings.partitions)
 

@@ -21,10 +21,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.kit.errors import Refused
-from services.kit.metrics import Tally
 from services.kit.pooling import CONNECT_S, postgres
 from services.kit.progress import Progress
 from services.kit.settings import Settings, load
+from services.kit.telling.metrics import Tally
 
 T = TypeVar("T")
 _KNOWN = 1_000

@@ -19,12 +19,12 @@ from services.kit.assemble import build_log, make_folder
 from services.kit.audit.provider import check
 from services.kit.clock import SystemClock
 from services.kit.database import Database
+from services.kit.embedded.view import SqliteView
 from services.kit.errors import ProzessError
-from services.kit.keyring import keyring
-from services.kit.secrets_store import StoredSecrets
+from services.kit.secrets.keyring import keyring
+from services.kit.secrets.store import StoredSecrets
 from services.kit.settings import Settings
 from services.kit.skew import skews
-from services.kit.sqlite_view import SqliteView
 
 State = Literal["good", "note", "bad"]
 _UNAUTHORISED = (401, 403)
@@ -78,7 +78,7 @@ async def _folder(settings: Settings) -> Finding:
 async def _log(settings: Settings) -> Finding:
     if not settings.kafka:
         return await _embedded_log(settings)
-    from services.kit.kafka import KafkaLog
+    from services.kit.kafka.log import KafkaLog
 
     log = build_log(settings)
     try:

@@ -33,9 +33,9 @@ from projections import (
     variables,
 )
 from projections.schema import metadata as METADATA  # noqa: N812 (a constant here)
-from services.kit import secret_table
 from services.kit.database import Database, is_gone
 from services.kit.errors import Refused
+from services.kit.secrets import table as secret_table
 
 TABLES_OF = (
     apps,

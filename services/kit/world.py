@@ -8,11 +8,11 @@ from services.kit.database import Database
 from services.kit.files import Files
 from services.kit.ids import Minter
 from services.kit.log import Log
-from services.kit.metrics import Metrics
-from services.kit.obstacles import Obstacles
-from services.kit.secrets import Secrets
+from services.kit.secrets.port import Secrets
 from services.kit.settings import Settings
-from services.kit.traces import OFF, Traces
+from services.kit.telling.metrics import Metrics
+from services.kit.telling.obstacles import Obstacles
+from services.kit.telling.traces import OFF, Traces
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import sys
 
-from services.kit.program import main
+from services.kit.program.frame import main
 from services.processor.app import run
 
 if __name__ == "__main__":

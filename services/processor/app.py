@@ -17,10 +17,10 @@ import structlog
 from faust.types import TP
 
 from events import topics
+from services.kit.embedded.groups import Changes
 from services.kit.errors import NotMember, ProzessError, Unreachable
-from services.kit.groups import Changes
-from services.kit.kafka_broker import cluster_of, patiently
-from services.kit.kafka_group import commit_in, confirm_in
+from services.kit.kafka.broker import cluster_of, patiently
+from services.kit.kafka.group import commit_in, confirm_in
 from services.kit.log import Assigned, Revoked
 from services.kit.world import World
 from services.processor import loop

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from events.acceptance import ENDS_A_RUN
 from events.envelope import Envelope
 from events.question import QuestionAnswered, QuestionAsked, QuestionExpired
-from services.kit.metrics import Metrics
+from services.kit.telling.metrics import Metrics
 from services.processor.runs import Runs
 
 _CLOSES = ENDS_A_RUN | {QuestionAnswered.type, QuestionExpired.type}

@@ -12,11 +12,11 @@ from events.commands import AnswerQuestion, StartRun
 from events.envelope import Envelope, Event, Meta
 from events.run import RunTerms
 from services.core.codes import Code
-from services.core.graph import Graph
-from services.core.questions import ends_at
-from services.core.run import Due, GoOn, Input, TakenOver, Told, decide
-from services.core.run_state import Active, Ended, Errand, NotStarted, RunState, errand_of
-from services.core.turn import Limits
+from services.core.language.graph import Graph
+from services.core.running.questions import ends_at
+from services.core.running.run import Due, GoOn, Input, TakenOver, Told, decide
+from services.core.running.run_state import Active, Ended, Errand, NotStarted, RunState, errand_of
+from services.core.running.turn import Limits
 from services.processor.state import Answer, PartitionState, Said
 from services.processor.watch import event_id
 

@@ -17,11 +17,11 @@ from tenacity import (
 from events.flow import Document
 from projections import flows
 from services.core.codes import Code
-from services.core.definition import digest as definition_digest
-from services.core.graph import Graph, compile_
+from services.core.language.definition import digest as definition_digest
+from services.core.language.graph import Graph, compile_
 from services.core.problems import Problem
 from services.kit.database import Database, is_gone
-from services.kit.metrics import Tally
+from services.kit.telling.metrics import Tally
 
 PATIENCE_S = 20.0
 _SAY_FROM = 6

@@ -12,10 +12,10 @@ import structlog
 
 from events.node import Problem as Said
 from services.core.codes import Code
-from services.core.effects import Broke, Outcome, Request
 from services.core.problems import Problem
-from services.core.run_state import Active, Errand
-from services.kit.traces import OFF, RUN, TRACE, Traces
+from services.core.running.effects import Broke, Outcome, Request
+from services.core.running.run_state import Active, Errand
+from services.kit.telling.traces import OFF, RUN, TRACE, Traces
 from services.processor.effects import EffectWorld, perform
 from services.processor.spans import EffectSpan
 

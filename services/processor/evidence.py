@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from events.node import Problem
-from services.core.effects import ToolAnswered, ToolSent
-from services.kit.outward import CallFailed
+from services.core.running.effects import ToolAnswered, ToolSent
+from services.kit.outside.outward import CallFailed
 
 
 def digest(value: JsonValue) -> str:

@@ -15,14 +15,14 @@ from events.node import ChildStarted
 from events.node import Problem as Said
 from events.question import QuestionAnswered
 from events.run import Usage
-from services.core.children import ChildTold, Ending, Relayed, told_by, wish_of
 from services.core.codes import Code
-from services.core.graph import NO_GRAPH, Graph
-from services.core.kind import Call
-from services.core.run import Input
-from services.core.run_state import Active, NotStarted, Place, RunState
-from services.core.steps import ask
-from services.core.turn import Limits
+from services.core.language.graph import NO_GRAPH, Graph
+from services.core.language.kind import Call
+from services.core.running.children import ChildTold, Ending, Relayed, told_by, wish_of
+from services.core.running.run import Input
+from services.core.running.run_state import Active, NotStarted, Place, RunState
+from services.core.running.steps import ask
+from services.core.running.turn import Limits
 from services.processor.deciding import Deciding, Step
 
 GraphOf = Callable[[str, str], Graph | None]

@@ -7,7 +7,7 @@ In comes a step that was decided; children are part of the run that started them
 from typing import get_args
 
 from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut
-from services.kit.metrics import Metrics
+from services.kit.telling.metrics import Metrics
 from services.processor.deciding import Step
 
 _End = RunCompleted | RunFailed | RunTimedOut | RunCancelled

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import structlog
 
 from events.flow import Document
-from services.core.graph import Graph
+from services.core.language.graph import Graph
 from services.core.problems import Problem
 from services.processor.definitions import Definitions
 

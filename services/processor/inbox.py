@@ -8,10 +8,10 @@ import asyncio
 from dataclasses import dataclass
 
 from events.envelope import StoredRecord
-from services.core.effects import Piece
-from services.core.graph import Graph
-from services.core.run import Told
-from services.core.run_state import Errand
+from services.core.language.graph import Graph
+from services.core.running.effects import Piece
+from services.core.running.run import Told
+from services.core.running.run_state import Errand
 from services.processor.deciding import Move
 from services.processor.pipeline import Acknowledged
 

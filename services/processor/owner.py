@@ -18,13 +18,13 @@ from events import topics
 from events.commands import AnswerQuestion
 from events.envelope import Command, StoredRecord
 from events.node import Problem as Said
-from services.core.effects import Broke, Outcome, Piece, Pinned
-from services.core.graph import NO_GRAPH, Graph
+from services.core.language.graph import NO_GRAPH, Graph
 from services.core.problems import Problem
-from services.core.questions import ends_at
-from services.core.run import Due, GoOn, Told, due_at, request
-from services.core.run_state import Active, Errand, NotStarted, RunState
-from services.core.turn import Limits
+from services.core.running.effects import Broke, Outcome, Piece, Pinned
+from services.core.running.questions import ends_at
+from services.core.running.run import Due, GoOn, Told, due_at, request
+from services.core.running.run_state import Active, Errand, NotStarted, RunState
+from services.core.running.turn import Limits
 from services.kit import tokens
 from services.kit.world import World
 from services.processor import fates

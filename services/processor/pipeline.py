@@ -13,8 +13,8 @@ from events.envelope import Envelope, Record, encode
 from services.kit.blobs import Blobs, pack
 from services.kit.errors import HistoryLost
 from services.kit.log import MAX_BATCH_BYTES, Appender
-from services.kit.metrics import Metrics
-from services.kit.traces import OFF, Span, Traces
+from services.kit.telling.metrics import Metrics
+from services.kit.telling.traces import OFF, Span, Traces
 
 BATCH_RECORDS = 2_000
 WAITING_LIMIT = 20_000

@@ -10,11 +10,11 @@ import asyncio
 from events.commands import StartRun
 from events.envelope import Command
 from projections import chat_messages
-from services.core.chats import MAX_ROUNDS, Chats, Exchange
 from services.core.codes import Code
-from services.core.graph import Graph
+from services.core.language.graph import Graph
 from services.core.problems import Problem
-from services.core.run import rounds_wanted
+from services.core.running.chats import MAX_ROUNDS, Chats, Exchange
+from services.core.running.run import rounds_wanted
 from services.kit import tokens
 from services.kit.errors import NotReady
 from services.kit.rows import Rows

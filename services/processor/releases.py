@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from events.node import Problem
 from projections import flows
 from services.core.codes import Code
-from services.core.effects import Broke, Pinned
+from services.core.running.effects import Broke, Pinned
 from services.kit.database import Database
 
 _WHY = {

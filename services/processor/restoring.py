@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from events.acceptance import Acceptance
 from events.envelope import Protected, Record
-from services.core import memory
+from services.core.deciders import memory
 from services.kit.log import tombstone
 from services.processor.book import Draft, Id, Mark
 from services.processor.snapshots import Misfit, Row, Rows, Standing, record_of

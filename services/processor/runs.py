@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from events.topics import run_stream
-from services.core import memory
-from services.core.run_state import Active
+from services.core.deciders import memory
+from services.core.running.run_state import Active
 from services.processor.book import Book
 from services.processor.snapshots import MemoryRows, Row, Rows
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from events.acceptance import Cause
 from events.envelope import Record, StoredRecord, Words, meta_of
-from services.core.memory import SHAPE
+from services.core.deciders.memory import SHAPE
 from services.kit.log import is_tombstone
 
 PARTITION = "partition"

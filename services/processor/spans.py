@@ -10,9 +10,9 @@ from collections import OrderedDict
 
 from events.node import NodeCompleted, NodeFailed, NodeStarted
 from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTerms, RunTimedOut
-from services.core.effects import Broke, Called, Done, Outcome, Request, Responded
-from services.core.run_state import Errand, Place
-from services.kit.traces import TRACE, Attribute, Span, Traces
+from services.core.running.effects import Broke, Called, Done, Outcome, Request, Responded
+from services.core.running.run_state import Errand, Place
+from services.kit.telling.traces import TRACE, Attribute, Span, Traces
 from services.processor.deciding import Step
 
 _NAMES = {"ModelRequest": "model call", "AgentCallRequest": "model call"}

@@ -13,24 +13,24 @@ from events.commands import AnswerQuestion, CancelRun, StartRun, StoreFile
 from events.envelope import Envelope, Event, Fact, Meta
 from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunStarted, Turn
-from services.core import run as core_run
-from services.core.app import APP, AppState
-from services.core.app import WISHES as APP_WISHES
-from services.core.bot import BOT, BotState
-from services.core.bot import WISHES as BOT_WISHES
-from services.core.chats import Chats
 from services.core.codes import Code
-from services.core.decider import Decider
-from services.core.file import FILE
-from services.core.flow import FLOW, WISHES, FlowState
-from services.core.graph import Graph
-from services.core.provider import PROVIDER, ProviderState
-from services.core.provider import WISHES as PROVIDER_WISHES
-from services.core.run import Decision
-from services.core.run_state import Active, Ended, NotStarted, RunState, evolve
-from services.core.tool import TOOL, ToolState
-from services.core.tool import WISHES as TOOL_WISHES
-from services.core.turn import Limits
+from services.core.deciders.app import APP, AppState
+from services.core.deciders.app import WISHES as APP_WISHES
+from services.core.deciders.bot import BOT, BotState
+from services.core.deciders.bot import WISHES as BOT_WISHES
+from services.core.deciders.decider import Decider
+from services.core.deciders.file import FILE
+from services.core.deciders.flow import FLOW, WISHES, FlowState
+from services.core.deciders.provider import PROVIDER, ProviderState
+from services.core.deciders.provider import WISHES as PROVIDER_WISHES
+from services.core.deciders.tool import TOOL, ToolState
+from services.core.deciders.tool import WISHES as TOOL_WISHES
+from services.core.language.graph import Graph
+from services.core.running import run as core_run
+from services.core.running.chats import Chats
+from services.core.running.run import Decision
+from services.core.running.run_state import Active, Ended, NotStarted, RunState, evolve
+from services.core.running.turn import Limits
 from services.processor.book import Book
 from services.processor.runs import Runs
 

@@ -6,8 +6,8 @@ In come the state of a partition and its clock; out go moves into the inbox, eac
 import asyncio
 from collections import defaultdict
 
-from services.core.graph import Graph
-from services.core.run import GoOn, TakenOver
+from services.core.language.graph import Graph
+from services.core.running.run import GoOn, TakenOver
 from services.kit.clock import Clock
 from services.processor.deciding import Deciding
 from services.processor.graphs import Graphs

@@ -8,11 +8,11 @@ one for all that has no key gets the caller's key pair. Credentials of a caller 
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from services.core.effects import ModelRequest
+from services.core.running.effects import ModelRequest
 from services.kit.errors import SecretMissing
 from services.kit.models.port import ModelFailed
 from services.kit.models.register import Providers, id_in
-from services.kit.secrets import Secrets, is_reference
+from services.kit.secrets.port import Secrets, is_reference
 from services.kit.settings import Settings
 
 _DEVELOPMENT = frozenset({"dev", "test"})

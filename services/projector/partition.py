@@ -18,7 +18,7 @@ from projections import checkpoints
 from services.kit.blobs import is_packed, unpack
 from services.kit.database import is_gone
 from services.kit.errors import HistoryLost, ProzessError, Unreachable
-from services.kit.logs import logger
+from services.kit.telling.logs import logger
 from services.kit.world import World
 from services.projector.handler import Batch, Folding, Poisoned, write
 

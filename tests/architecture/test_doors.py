@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.api.scopes import scope_of
+from services.api.gate.scopes import scope_of
 from tests.support.routes import Door, doors
 
 PUBLIC = """

@@ -6,9 +6,9 @@ from typing import get_args, get_type_hints
 import pytest
 
 from services.core import nodes
-from services.core.effects import Request
-from services.core.kind import Call, Finished, Kind, Query
-from services.core.kinds import KINDS
+from services.core.language.kind import Call, Finished, Kind, Query
+from services.core.language.kinds import KINDS
+from services.core.running.effects import Request
 from services.processor.effects import EFFECTS
 
 STARTS = {"iteration-node-start", "loop-node-start"}

@@ -9,12 +9,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 QUEUES = {"Queue", "LifoQueue", "PriorityQueue", "SimpleQueue", "deque"}
 LIMITED = {
-    "services/api/tail.py: self._events": "a feed over FEED_EVENTS or FEED_BYTES cuts its reader off",
-    "services/api/tail.py: self._recent": "RECENT_EVENTS and RECENT_BYTES; what is older gives way",
-    "services/core/scheduling.py: waiting": "what moved in one step of one run; steps are bounded",
-    "services/kit/groups.py: super": "of more than CHANGES the older ones give way",
-    "services/kit/kafka_shared.py: self._lanes[topic, partition]": "WAITING_BYTES over all lanes; one more is refused",
-    "services/kit/sqlite_writer.py: self._jobs": "WAITING_BYTES; one more is refused",
+    "services/api/following/tail.py: self._events": "a feed over FEED_EVENTS or FEED_BYTES cuts its reader off",
+    "services/api/following/tail.py: self._recent": "RECENT_EVENTS and RECENT_BYTES; what is older gives way",
+    "services/core/running/scheduling.py: waiting": "what moved in one step of one run; steps are bounded",
+    "services/kit/embedded/groups.py: super": "of more than CHANGES the older ones give way",
+    "services/kit/kafka/shared.py: self._lanes[topic, partition]": "WAITING_BYTES over all lanes; one more is refused",
+    "services/kit/embedded/writer.py: self._jobs": "WAITING_BYTES; one more is refused",
     "services/processor/family.py: steps": "what follows from one step; a child's depth is bounded",
     "services/processor/owner.py: waiting": "what follows from one input, before the next is taken",
 }

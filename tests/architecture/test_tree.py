@@ -14,8 +14,8 @@ import events
 from services.api.app import PARTS
 from services.cli import build
 from services.dev.welcome import lines
-from services.kit.metrics import Metrics
 from services.kit.settings import Settings
+from services.kit.telling.metrics import Metrics
 
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text()

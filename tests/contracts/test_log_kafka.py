@@ -12,11 +12,12 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from events.topics import COMMANDS, EVENTS, SNAPSHOTS
 from infra.kafka.broker import LocalBroker
-from services.kit import kafka_producer, kafka_topics
 from services.kit.errors import AppendFailed, HistoryLost, NotMember, Refused, TopicMismatch
 from services.kit.ids import new_id
-from services.kit.kafka import KafkaLog
-from services.kit.kafka_group import KafkaMember, confirm_in
+from services.kit.kafka import producer as kafka_producer
+from services.kit.kafka import topics as kafka_topics
+from services.kit.kafka.group import KafkaMember, confirm_in
+from services.kit.kafka.log import KafkaLog
 from services.kit.log import MAX_BATCH_BYTES, Assigned, Log
 from services.kit.settings import Settings
 from tests.contracts.group_contract import wait_for_share

@@ -14,9 +14,9 @@ from cryptography.x509.oid import NameOID
 
 from events.topics import COMMANDS, EVENTS
 from infra.kafka import broker as local
-from services.kit import kafka_topics
 from services.kit.errors import Refused
-from services.kit.kafka import KafkaLog
+from services.kit.kafka import topics as kafka_topics
+from services.kit.kafka.log import KafkaLog
 from services.kit.log import Assigned
 from services.kit.settings import Settings
 from tests.contracts.log_place import read_all, some, texts

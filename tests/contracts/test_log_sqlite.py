@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from events.topics import EVENTS, SNAPSHOTS
-from services.kit import sqlite
+from services.kit.embedded import log as sqlite
+from services.kit.embedded.file import Batch, Mark, slot_at
+from services.kit.embedded.log import SqliteLog, SqliteTail
 from services.kit.errors import AppendFailed, LogInUse, Refused
 from services.kit.log import Log, tombstone
-from services.kit.sqlite import SqliteLog, SqliteTail
-from services.kit.sqlite_file import Batch, Mark, slot_at
 from tests.contracts.log_contract import LogContract
 from tests.contracts.log_place import Place, a_record, read_all, some, take, texts
 
@@ -25,7 +25,7 @@ HOLDER = """
 import asyncio, sys, pathlib
 from events.envelope import Record
 from events.topics import EVENTS
-from services.kit.sqlite import SqliteLog, SqliteTail
+from services.kit.embedded.log import SqliteLog, SqliteTail
 
 async def hold():
     log = SqliteLog(pathlib.Path(sys.argv[1]), 4)

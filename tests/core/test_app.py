@@ -4,7 +4,7 @@ import pytest
 
 from events.app import AppDisabled, AppEnabled, AppRegistered, AuditPolicyChanged, Key, KeyCreated, KeyDisabled, KeyRotated, SignatureUsed
 from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SetAuditPolicy, SwitchApp, UseSignature
-from services.core.app import APP, MAX_KEYS, MAX_SIGNATURES, AppState
+from services.core.deciders.app import APP, MAX_KEYS, MAX_SIGNATURES, AppState
 from tests.support.spec import given
 
 TERMS = {

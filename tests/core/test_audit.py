@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from events.audit import AuditAsked, AuditJudged
 from events.commands import AnswerQuestion
 from events.node import Problem
-from services.core import memory
-from services.core.effects import Broke, Judgement, Piece
-from services.core.node_run import AUDIT
-from services.core.run import TakenOver, Told, due_at
-from services.core.run_state import Active, NotStarted, RunState, evolve
-from services.core.sentences import LIMIT, cut
-from services.core.waiting import waits_of
+from services.core.deciders import memory
+from services.core.running.effects import Broke, Judgement, Piece
+from services.core.running.node_run import AUDIT
+from services.core.running.run import TakenOver, Told, due_at
+from services.core.running.run_state import Active, NotStarted, RunState, evolve
+from services.core.running.sentences import LIMIT, cut
+from services.core.running.waiting import waits_of
 from tests.core.nodes.test_question_answer import direct, question
 from tests.support.audited import Audited, everything, tell, unjudged, without
 from tests.support.flows import at, each, end, flow, llm, message, start, thinker

@@ -3,7 +3,7 @@
 from events.bot import BotConfigured, BotRemoved
 from events.commands import CreateBot, RemoveBot, ReviseBot
 from events.refusal import CommandRefused
-from services.core.bot import BOT, BotState
+from services.core.deciders.bot import BOT, BotState
 from tests.support.samples import DIGEST
 from tests.support.spec import given
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from services.core.changing import replace
-from services.core.node_run import NodeRun
+from services.core.running.changing import replace
+from services.core.running.node_run import NodeRun
 
 
 def test_a_changed_copy_is_what_the_library_makes_and_the_original_stays():

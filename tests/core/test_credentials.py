@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from events.commands import StartRun
-from services.core import document as shapes
-from services.core.effects import DatabaseRequest, ModelRequest
-from services.core.kind import Asking
-from services.core.kinds import KINDS
-from services.core.node import node_of
+from services.core.language import document as shapes
+from services.core.language.kind import Asking
+from services.core.language.kinds import KINDS
+from services.core.language.node import node_of
+from services.core.running.effects import DatabaseRequest, ModelRequest
 from tests.support.samples import minimal
 
 KEYS = {"appId": "a", "apiKey": "k", "apiSecret": "s"}

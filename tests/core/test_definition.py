@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from services.core.definition import canonical, digest, replace_secrets, secrets_in
+from services.core.language.definition import canonical, digest, replace_secrets, secrets_in
 
 
 def document(**param):

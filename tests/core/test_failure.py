@@ -3,7 +3,7 @@
 import pytest
 
 from events.run import Usage
-from services.core.turn import Limits
+from services.core.running.turn import Limits
 from tests.support.flows import again, at, decision, end, flow, joiner, llm, message, retry, start
 from tests.support.spec import Story, told
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.core.effects import Done, FilesRequest
+from services.core.running.effects import Done, FilesRequest
 from tests.support.flows import at, end, flow, start
 from tests.support.spec import Story, told
 

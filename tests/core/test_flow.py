@@ -14,7 +14,7 @@ from events.flow import (
     FlowTakenOff,
     FlowUnbound,
 )
-from services.core.flow import FLOW, Present, callable_
+from services.core.deciders.flow import FLOW, Present, callable_
 from tests.support.spec import given
 
 DRAFTED = FlowDrafted(flow="7", app="demo", name="n", description="", status=0, source=1, definition="d1", document={})

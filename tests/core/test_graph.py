@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.core.graph import MAX_EDGES, MAX_NODES, compile_
+from services.core.language.graph import MAX_EDGES, MAX_NODES, compile_
 from services.core.problems import Problem
 from tests.support.flows import Part, at, changed, end, flow, joiner, llm, message, retry, start
 from tests.support.spec import told

@@ -5,14 +5,14 @@ import pytest
 from events.commands import StartRun
 from events.envelope import Protected
 from events.run import Turn
-from services.core.chats import MAX_ROUNDS, Chats, Exchange
-from services.core.effects import KnowledgeRequest, ModelRequest
-from services.core.graph import compile_
-from services.core.history import Budget, chosen
+from services.core.language.graph import compile_
 from services.core.problems import Problem
-from services.core.run import rounds_wanted
-from services.core.run_state import Ended, exchanges
-from services.core.turn import Limits
+from services.core.running.chats import MAX_ROUNDS, Chats, Exchange
+from services.core.running.effects import KnowledgeRequest, ModelRequest
+from services.core.running.history import Budget, chosen
+from services.core.running.run import rounds_wanted
+from services.core.running.run_state import Ended, exchanges
+from services.core.running.turn import Limits
 from tests.core.nodes.test_question_answer import answer, question
 from tests.support.flows import Part, at, end, flow, joiner, llm, message, start
 from tests.support.spec import Story, wish_to_start
@@ -231,7 +231,7 @@ def test_a_chat_keeps_so_many_rounds():
 
 
 def test_chats_that_are_quiet_for_long_are_forgotten_and_recalled(monkeypatch):
-    monkeypatch.setattr("services.core.chats.MAX_CHARACTERS", 10)
+    monkeypatch.setattr("services.core.running.chats.MAX_CHARACTERS", 10)
     chats = filled(("q1", "a1"))
     other = ("demo", "c-2")
     assert not chats.lacks(CHAT, 1)

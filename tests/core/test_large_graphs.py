@@ -4,9 +4,9 @@ from time import perf_counter
 
 import pytest
 
-from services.core.graph import compile_
+from services.core.language.graph import compile_
 from services.core.problems import Problem
-from services.core.turn import Turn
+from services.core.running.turn import Turn
 from tests.support.flows import Part, at, branch, end, flow, joiner, llm, message, start, taking
 from tests.support.spec import Story, wish_to_start
 

@@ -16,13 +16,13 @@ from events.catalogue import EVENTS, decode
 from events.commands import BindFlow, CancelRun, DeleteFlow, DraftFlow, PublishFlow, RegisterApp, ReviseFlow
 from events.envelope import Command, Envelope, Event, Meta, encode
 from events.refusal import CommandRefused, CommandRepeated
-from services.core.app import APP
-from services.core.effects import Done, Piece
-from services.core.flow import FLOW
-from services.core.graph import compile_
-from services.core.run import GoOn, Told, decide
-from services.core.run_state import Active, Ended, NotStarted, RunState, evolve
-from services.core.turn import Limits
+from services.core.deciders.app import APP
+from services.core.deciders.flow import FLOW
+from services.core.language.graph import compile_
+from services.core.running.effects import Done, Piece
+from services.core.running.run import GoOn, Told, decide
+from services.core.running.run_state import Active, Ended, NotStarted, RunState, evolve
+from services.core.running.turn import Limits
 from services.processor.state import PartitionState
 from tests.support import samples
 from tests.support.flows import at, end, flow, llm, start

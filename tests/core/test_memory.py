@@ -5,10 +5,10 @@ import json
 import pytest
 from hypothesis import given, settings
 
-from services.core import memory
-from services.core.bot import BotState
-from services.core.flow import FLOW, Absent, Present
-from services.core.run_state import Active, NotStarted, RunState, evolve
+from services.core.deciders import memory
+from services.core.deciders.bot import BotState
+from services.core.deciders.flow import FLOW, Absent, Present
+from services.core.running.run_state import Active, NotStarted, RunState, evolve
 from tests.core.test_laws import ANY_EVENT, NOW, SEEDS, plans, tell
 from tests.support.spec import Story
 

@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.pieces import NOTHING, Pieces
+from services.core.running.pieces import NOTHING, Pieces
 
 
 def test_old_holders_keep_seeing_what_they_saw():

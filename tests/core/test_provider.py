@@ -3,7 +3,7 @@
 from events.commands import CreateProvider, RemoveProvider, ReviseProvider
 from events.provider import ProviderConfigured, ProviderRemoved
 from events.refusal import CommandRefused
-from services.core.provider import PROVIDER
+from services.core.deciders.provider import PROVIDER
 from tests.support.spec import given
 
 TERMS = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.react import React
+from services.core.words.react import React
 
 TURN = 'Thought: look it up\nfirst\nAction: weather\nAction Input: {\n"city": "Hefei"}\nObservation: invented\nFinal Answer: made up'
 ANSWER = "Thought: I know\nFinal Answer: It is blue.\n\nVery blue: yes\n"

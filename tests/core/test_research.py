@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.core.research import TAG, Round, round_of
-from services.core.tokens import estimate
+from services.core.words.research import TAG, Round, round_of
+from services.core.words.tokens import estimate
 
 GO_ON = f"{TAG} Continue the research"
 

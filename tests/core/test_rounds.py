@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from services.core.effects import Done, Piece
-from services.core.graph import compile_
+from services.core.language.graph import compile_
 from services.core.problems import Problem
-from services.core.run import GoOn
+from services.core.running.effects import Done, Piece
+from services.core.running.run import GoOn
 from tests.support.flows import Part, again, at, branch, changed, each, end, flow, joiner, llm, message, start, taking
 from tests.support.spec import Story, told, wish_to_start
 

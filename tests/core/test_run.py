@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.core.effects import Done, Piece
-from services.core.run import Due, TakenOver, due_at
-from services.core.run_state import Ended, NotStarted
-from services.core.turn import MAX_EVENTS, Limits
+from services.core.running.effects import Done, Piece
+from services.core.running.run import Due, TakenOver, due_at
+from services.core.running.run_state import Ended, NotStarted
+from services.core.running.turn import MAX_EVENTS, Limits
 from tests.support.flows import at, end, flow, joiner, llm, message, start
 from tests.support.spec import Story, Then, told, wish_to_start
 

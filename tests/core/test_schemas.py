@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.core.model_params import object_in
+from services.core.language.model_params import object_in
+from services.core.language.values import misfits
 from services.core.problems import Problem
-from services.core.values import misfits
 from tests.support.flows import end, flow, start
 from tests.support.spec import told
 

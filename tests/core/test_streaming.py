@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from events.node import Problem
 from events.run import RunCompleted, Usage
-from services.core.effects import Piece, Responded
-from services.core.run import TakenOver, Told
+from services.core.running.effects import Piece, Responded
+from services.core.running.run import TakenOver, Told
 from tests.support.flows import at, end, flow, joiner, llm, message, start, thinker
 from tests.support.spec import Story, told, wish_to_start
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core import template as module
+from services.core.language import template as module
+from services.core.language.template import Constant, Placeholder, parse, render
 from services.core.problems import Problem
-from services.core.template import Constant, Placeholder, parse, render
 
 VALUES = {"v": "text", "o": {"k": "v", "deep": {"x": 1}}, "a": ["p", ["q"]], "rows": [{"name": "ann"}, {"name": "bob"}], "e": "", "b": True}
 

@@ -3,7 +3,7 @@
 from events.commands import RemoveTool, StoreTool
 from events.refusal import CommandRefused
 from events.tool import ToolRemoved, ToolStored
-from services.core.tool import TOOL
+from services.core.deciders.tool import TOOL
 from tests.support.samples import DIGEST, full
 from tests.support.spec import given
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from events.run import Usage
-from services.api.whole_frames import Whole
+from services.api.following.whole_frames import Whole
 from tests.core.nodes.test_question_answer import answer, optional, question, wish_to_answer
 from tests.core.test_history import asking, begun, prompt, rounds
 from tests.core.test_wild_runs import frames

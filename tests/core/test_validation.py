@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.core.validation import MOST, examine
+from services.core.language.validation import MOST, examine
 from tests.support.flows import Part, at, changed, end, flow, joiner, llm, message, retry, start
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from services.core.language.values import MAX_DEPTH, compact, default_of, encodable, literal, misfits, pick, read, text_of
 from services.core.problems import Problem
-from services.core.values import MAX_DEPTH, compact, default_of, encodable, literal, misfits, pick, read, text_of
 
 
 @pytest.mark.parametrize(

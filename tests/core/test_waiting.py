@@ -1,6 +1,6 @@
 """What an unfinished run waits for has a name."""
 
-from services.core.waiting import Wait, waits_of
+from services.core.running.waiting import Wait, waits_of
 from tests.core.nodes.test_question_answer import MINUTE, direct, question
 from tests.support.flows import at, each, end, flow, joiner, llm, retry, start
 from tests.support.spec import NOW, Story, told

@@ -13,10 +13,10 @@ from events.envelope import Envelope, Event, Meta
 from events.node import NodeCompleted, NodeFailed, OutputClosed, OutputReleased, RoundCompleted
 from events.run import RunCompleted, Usage
 from services.api.dialects.astron import Frames
-from services.core.memory import decode, encode
-from services.core.run import GoOn, decide
-from services.core.run_state import Active, NotStarted, RunState, evolve
-from services.core.waiting import waits_of
+from services.core.deciders.memory import decode, encode
+from services.core.running.run import GoOn, decide
+from services.core.running.run_state import Active, NotStarted, RunState, evolve
+from services.core.running.waiting import waits_of
 from tests.core.test_laws import written
 from tests.support.spec import NOW, Story
 from tests.support.wild_flows import Teller, documents

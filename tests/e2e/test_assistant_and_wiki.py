@@ -5,25 +5,23 @@ and a look-up that was cut off is done again.
 """
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from services.dev import demo
-from services.kit.assemble import open_world
-from services.kit.settings import Settings
 from tests.e2e.test_first_light import assert_every_door_shows
 from tests.support.fixtures.doors import MODEL, teapot
+from tests.support.fixtures.three_programs import client, programs
 from tests.support.model_server import ModelServer, model
 from tests.support.programs import Programs
+
+__all__ = ["client", "programs"]
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(180)]
 WORDS = [f"wörd{index} " for index in range(1, 31)]
 TEXT = "".join(WORDS)
-HEADERS = {"Authorization": f"Bearer {demo.KEY}:{demo.SECRET}"}
 
 
 @pytest.fixture
@@ -42,28 +40,6 @@ def environment(kafka: str, postgres_url: str, model_server: ModelServer, tmp_pa
         "OPENAI_API_KEY": "any",
         "OPENAI_MODEL": MODEL,
     }
-
-
-@pytest.fixture
-async def client(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of running programs, which are `client.programs`."""
-    with Programs(environment, tmp_path) as programs:
-        programs.start("migrate")
-        programs.wait_ended("migrate")
-        programs.start("projector", "processor", "api")
-        programs.wait_ready()
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        async with open_world(Settings()) as world:
-            await demo.settle(world)
-        async with httpx.AsyncClient(base_url=programs.url, headers=HEADERS, timeout=60, trust_env=False) as client:
-            client.programs = programs  # type: ignore[attr-defined]
-            yield client
-
-
-@pytest.fixture
-def programs(client: httpx.AsyncClient) -> Programs:
-    return client.programs  # type: ignore[attr-defined]
 
 
 def scripted(key: str) -> str:

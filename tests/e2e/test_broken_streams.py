@@ -12,7 +12,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from services.api.signing import signature
+from services.api.gate.signing import signature
 from services.dev import demo
 from tests.e2e import test_first_light as first_light
 from tests.support.model_server import ModelServer, model

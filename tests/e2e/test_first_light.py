@@ -5,7 +5,6 @@ and audit show the same run.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,16 @@ import httpx
 import pytest
 
 from services.dev import demo
-from services.kit.assemble import open_world
-from services.kit.settings import Settings
+from tests.support.fixtures.three_programs import client, programs
 from tests.support.flows import at, end, flow, llm, start
 from tests.support.model_server import ModelServer, model
 from tests.support.programs import Programs
 
+__all__ = ["client", "programs"]
+
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(180)]
 WORDS = [f"w{index} " for index in range(1, 41)]
 TEXT = "".join(WORDS)
-HEADERS = {"Authorization": f"Bearer {demo.KEY}:{demo.SECRET}"}
 
 
 @pytest.fixture
@@ -37,26 +36,6 @@ def environment(kafka: str, postgres_url: str, tmp_path: Path) -> dict[str, str]
         "PROZESS_MODEL_CONTINUES": json.dumps({"*": "prefill"}),
         "PROZESS_EGRESS_NETWORKS": "127.0.0.0/8",
     }
-
-
-@pytest.fixture
-def programs(environment: dict[str, str], tmp_path: Path) -> Iterator[Programs]:
-    with Programs(environment, tmp_path) as programs:
-        programs.start("migrate")
-        programs.wait_ended("migrate")
-        programs.start("projector", "processor", "api")
-        programs.wait_ready()
-        yield programs
-
-
-@pytest.fixture
-async def client(programs: Programs, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    async with open_world(Settings()) as world:
-        await demo.settle(world)
-    async with httpx.AsyncClient(base_url=programs.url, headers=HEADERS, timeout=60) as client:
-        yield client
 
 
 class Reader:

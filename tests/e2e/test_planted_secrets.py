@@ -19,7 +19,7 @@ import httpx
 import pytest
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
-from services.kit.keyring import derived
+from services.kit.secrets.keyring import derived
 from tests.support.flows import Part, at, end, flow, llm, start
 from tests.support.model_server import ModelServer, model
 from tests.support.openapi import weather

@@ -1,7 +1,7 @@
 """One run in one trace: from the caller's span over the request, the run and its nodes to the model's server, through two processes."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -13,12 +13,13 @@ from services.dev import demo
 from services.kit.assemble import open_world
 from services.kit.settings import Settings
 from tests.support.collector import Collector, Seen
+from tests.support.fixtures.three_programs import client, programs
 from tests.support.flows import at, end, flow, llm, start
 from tests.support.model_server import ModelServer, model
-from tests.support.programs import Programs
+
+__all__ = ["client", "programs"]
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(180)]
-HEADERS = {"Authorization": f"Bearer {demo.KEY}:{demo.SECRET}"}
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{CALLER}-01"
 HUSH = "hush-nobody-may-collect-this"
@@ -44,21 +45,6 @@ def environment(kafka: str, postgres_url: str, collector: Collector, tmp_path: P
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_EXPORTER_OTLP_HEADERS": "x-collector-key=abc",
     }
-
-
-@pytest.fixture
-async def client(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
-    with Programs(environment, tmp_path) as programs:
-        programs.start("migrate")
-        programs.wait_ended("migrate")
-        programs.start("projector", "processor", "api")
-        programs.wait_ready()
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        async with open_world(Settings()) as world:
-            await demo.settle(world)
-        async with httpx.AsyncClient(base_url=programs.url, headers=HEADERS, timeout=60, trust_env=False) as client:
-            yield client
 
 
 async def test_a_run_is_one_trace_from_its_caller_to_the_models_server_and_says_nothing_of_what_was_said(

@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from infra.bench.fleet import Fleet
-from services.api.signing import WINDOW_MS, signature
+from services.api.gate.signing import WINDOW_MS, signature
 from services.dev import demo
 from tests.support import postgres
 from tests.support.asking import direct

@@ -8,7 +8,7 @@ import pytest
 from events.audit import AuditAsked
 from events.envelope import Event
 from events.run import RunCompleted
-from services.core.effects import AuditRequest, Judgement, Outcome
+from services.core.running.effects import AuditRequest, Judgement, Outcome
 from services.kit.world import World
 from services.processor.effects import EFFECTS
 from tests.support.audited import unjudged

@@ -7,7 +7,7 @@ import pytest
 
 from events.node import ChildStarted
 from events.run import RunCompleted, RunStarted
-from services.core.effects import Outcome, Pinned, ReleaseRequest
+from services.core.running.effects import Outcome, Pinned, ReleaseRequest
 from services.kit.world import World
 from services.processor.effects import EFFECTS
 from tests.support.documents import model_flow

@@ -23,8 +23,8 @@ from infra.kafka import broker as local
 from infra.kafka.broker import LocalCluster
 from services.kit.errors import TopicMismatch, Unreachable
 from services.kit.ids import new_id
-from services.kit.kafka import KafkaLog
-from services.kit.kafka_topics import facts_about
+from services.kit.kafka.log import KafkaLog
+from services.kit.kafka.topics import facts_about
 from services.kit.settings import Settings
 from tests.contracts.log_place import some
 from tests.support import postgres

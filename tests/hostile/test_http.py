@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.kit import bounded_http
+from services.kit.program import bounded_http
 from tests.services.api.conftest import House
 
 HOST = b"Host: x\r\n"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from services.kit import logs
+from services.kit.telling import logs
 from tests.services.api.conftest import House, W
 from tests.services.api.test_chat import standard
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from services.kit.egress import Egress, EgressRefused
-from services.kit.outward import CallFailed, Outward, Sending
+from services.kit.outside.egress import Egress, EgressRefused
+from services.kit.outside.outward import CallFailed, Outward, Sending
 from services.kit.retrieval.git import Git, Remote
 from services.kit.retrieval.port import RetrievalFailed
 from services.kit.settings import Settings

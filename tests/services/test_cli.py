@@ -19,9 +19,9 @@ from projections import runs
 from services.cli import build, main
 from services.cli.reading import follow
 from services.kit.database import Database
+from services.kit.embedded.log import SqliteLog
 from services.kit.rows import Rows
 from services.kit.settings import Settings, load, variable
-from services.kit.sqlite import SqliteLog
 from tests.support.samples import TIME, envelope, full, minimal, words
 
 PARTITIONS = 4

@@ -13,13 +13,13 @@ import pytest
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from services.cli import main
-from services.kit.serving import listen
+from services.kit.program.serving import listen
 from services.kit.settings import Settings, variable
 
 PATIENCE_S = 50
 STUBBORN = """
 import asyncio
-from services.kit.program import stoppable
+from services.kit.program.frame import stoppable
 async def run():
     async with stoppable() as stop:
         print("running", flush=True)

@@ -11,10 +11,10 @@ from typing import Any, Self
 from events.audit import AuditAsked, AuditJudged
 from events.envelope import Event
 from events.node import OutputClosed, OutputReleased
-from services.core.effects import AuditRequest, Broke, Done, Judgement, Piece
-from services.core.node_run import AUDIT
-from services.core.run import TakenOver, Told
-from services.core.turn import Limits
+from services.core.running.effects import AuditRequest, Broke, Done, Judgement, Piece
+from services.core.running.node_run import AUDIT
+from services.core.running.run import TakenOver, Told
+from services.core.running.turn import Limits
 from tests.support.random_flows import TEXTS
 from tests.support.spec import Story, wish_to_start
 

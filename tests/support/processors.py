@@ -14,8 +14,8 @@ from events.flow import Document
 from events.node import Problem
 from projections.flows import definitions
 from services.core.codes import Code
-from services.core.definition import digest
-from services.core.effects import Broke, Called, Done, ModelRequest, Outcome, Piece
+from services.core.language.definition import digest
+from services.core.running.effects import Broke, Called, Done, ModelRequest, Outcome, Piece
 from services.kit.ids import new_id
 from services.kit.world import World
 from services.processor import effects

@@ -11,11 +11,11 @@ from services.kit.assemble import build_files
 from services.kit.blobs import FolderBlobs, pack
 from services.kit.clock import SystemClock
 from services.kit.database import Database
+from services.kit.embedded.log import SqliteLog
 from services.kit.ids import Minter
-from services.kit.metrics import Metrics
-from services.kit.secrets import Secrets
+from services.kit.secrets.port import Secrets
 from services.kit.settings import Settings
-from services.kit.sqlite import SqliteLog
+from services.kit.telling.metrics import Metrics
 from services.kit.world import World
 from services.projector.partition import Partition
 from tests.support.histories import History

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from events.node import Problem
-from services.core.effects import Broke, Done, Outcome, Piece
-from services.core.run import TakenOver, Told
-from services.core.run_state import Place
+from services.core.running.effects import Broke, Done, Outcome, Piece
+from services.core.running.run import TakenOver, Told
+from services.core.running.run_state import Place
 from tests.support.flows import At, Part, at, end, flow, joiner, message, retry, start, thinker
 from tests.support.spec import Story, wish_to_start
 

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import WebSocketRoute
 
 from services.api.app import PARTS
-from services.api.scopes import PUBLIC
+from services.api.gate.scopes import PUBLIC
 
 SOCKET = "WS"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from services.kit.serving import listen
+from services.kit.program.serving import listen
 
 TOP = Path(__file__).parents[2]
 LOCK = TOP / "requirements" / "s3.txt"

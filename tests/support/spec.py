@@ -14,12 +14,12 @@ from events.envelope import Event, Protected
 from events.node import NodeCompleted, OutputClosed, OutputReleased, Problem
 from events.refusal import CommandRefused
 from events.run import Turn, Usage
-from services.core.decider import Decider
-from services.core.effects import Broke, Called, Done, Outcome, Piece, Request, Responded
-from services.core.graph import Graph, compile_
-from services.core.run import Decision, Due, GoOn, Input, TakenOver, Told, decide, due_at, request
-from services.core.run_state import Active, NotStarted, Place, RunState, evolve
-from services.core.turn import Limits
+from services.core.deciders.decider import Decider
+from services.core.language.graph import Graph, compile_
+from services.core.running.effects import Broke, Called, Done, Outcome, Piece, Request, Responded
+from services.core.running.run import Decision, Due, GoOn, Input, TakenOver, Told, decide, due_at, request
+from services.core.running.run_state import Active, NotStarted, Place, RunState, evolve
+from services.core.running.turn import Limits
 
 I_ = TypeVar("I_")
 S = TypeVar("S")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from events.node import Problem
 from events.run import Usage
-from services.core.effects import Broke, Done, Outcome, Piece
-from services.core.run import Due, TakenOver, Told
-from services.core.run_state import Place
+from services.core.running.effects import Broke, Done, Outcome, Piece
+from services.core.running.run import Due, TakenOver, Told
+from services.core.running.run_state import Place
 from tests.support.flows import Part, again, at, branch, changed, decision, each, end, flow, joiner, message, retry, start, taking, thinker
 from tests.support.spec import Story, wish_to_start
 

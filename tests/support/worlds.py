@@ -15,12 +15,12 @@ from services.kit.assemble import build_files, make_folder
 from services.kit.blobs import FolderBlobs
 from services.kit.clock import Clock, SystemClock
 from services.kit.database import Database
+from services.kit.embedded.log import SqliteLog
 from services.kit.ids import Minter
 from services.kit.log import Log
-from services.kit.metrics import Metrics
-from services.kit.secrets_store import StoredSecrets
+from services.kit.secrets.store import StoredSecrets
 from services.kit.settings import Settings
-from services.kit.sqlite import SqliteLog
+from services.kit.telling.metrics import Metrics
 from services.kit.world import World
 
 NOON = 1_790_000_000_000

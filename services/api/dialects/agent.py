@@ -15,13 +15,13 @@ from events.commands import StartRun
 from events.envelope import Protected, Values
 from events.node import NodeStepCompleted
 from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
-from services.api.agent_requests import Chat
-from services.api.errors import AGENTS, OF_MODELS, TABLE, named
-from services.api.model_chat import Model, document, model_of, parameters
-from services.api.shown import Screen
-from services.api.subjects import subject_of
-from services.api.wrong import PARAM_ERROR, Body, Wrong
-from services.core.definition import digest
+from services.api.answers.errors import AGENTS, OF_MODELS, TABLE, named
+from services.api.answers.wrong import PARAM_ERROR, Body, Wrong
+from services.api.asking.model_chat import Model, document, model_of, parameters
+from services.api.asking.subjects import subject_of
+from services.api.following.shown import Screen
+from services.api.requests.agent import Chat
+from services.core.language.definition import digest
 
 Chunk = dict[str, Any]
 INTERNAL, INVALID, UNKNOWN_BOT, NO_ENTRY, MODEL, TOOLS, KNOWLEDGE = 40500, 40002, 40001, 40040, 40029, 40023, 40025

@@ -15,15 +15,15 @@ from events.acceptance import Accepted
 from events.commands import StartRun
 from events.envelope import Protected, Values
 from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn
-from services.api.assistant_requests import Ask
-from services.api.compact import record
-from services.api.details import detail
-from services.api.model_chat import Model, Said, document, parameters
-from services.api.routing import Route
-from services.api.shown import Screen
-from services.api.subjects import subject_of
-from services.api.wrong import Body, Wrong
-from services.core.definition import digest
+from services.api.answers.compact import record
+from services.api.answers.details import detail
+from services.api.answers.wrong import Body, Wrong
+from services.api.asking.model_chat import Model, Said, document, parameters
+from services.api.asking.routing import Route
+from services.api.asking.subjects import subject_of
+from services.api.following.shown import Screen
+from services.api.requests.assistant import Ask
+from services.core.language.definition import digest
 
 Block = dict[str, Any]
 ALIVE = b": alive\n\n"

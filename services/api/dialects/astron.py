@@ -17,10 +17,10 @@ from events.envelope import Fact, Protected, Values
 from events.node import NodeCompleted, NodeFailed, NodeStarted, OutputClosed, OutputHeld, OutputOpened
 from events.question import AnswerHeld, AnswerRefused, QuestionAsked
 from events.run import Mode, RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
-from services.api.chat_requests import Chat, Pinned
-from services.api.errors import named
-from services.api.shown import Screen, Shown, spoken
-from services.api.subjects import subject_of
+from services.api.answers.errors import named
+from services.api.asking.subjects import subject_of
+from services.api.following.shown import Screen, Shown, spoken
+from services.api.requests.chat import Chat, Pinned
 
 Frame = dict[str, Any]
 Values_ = dict[str, JsonValue]

@@ -15,15 +15,15 @@ from events.commands import StartRun
 from events.envelope import Protected, Values
 from events.node import NodeStarted
 from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn
-from services.api.details import detail
-from services.api.errors import named
-from services.api.shown import Screen
-from services.api.subjects import subject_of
-from services.api.wiki_chat import MODEL, RETRIEVE, Asked, document
-from services.api.wiki_requests import Question
-from services.api.wrong import Body, Wrong
-from services.core.definition import digest
-from services.core.research import round_of
+from services.api.answers.details import detail
+from services.api.answers.errors import named
+from services.api.answers.wrong import Body, Wrong
+from services.api.asking.subjects import subject_of
+from services.api.asking.wiki_chat import MODEL, RETRIEVE, Asked, document
+from services.api.following.shown import Screen
+from services.api.requests.wiki import Question
+from services.core.language.definition import digest
+from services.core.words.research import round_of
 from services.kit.retrieval.port import NOTHING
 
 Block = dict[str, Any]

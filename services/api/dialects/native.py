@@ -6,9 +6,9 @@ In come accepted events; out go SSE records or JSON objects. Nothing is left out
 from typing import Any
 
 from events.acceptance import Accepted
-from services.api.compact import record as data
-from services.api.errors import named
-from services.api.wrong import Body, Wrong
+from services.api.answers.compact import record as data
+from services.api.answers.errors import named
+from services.api.answers.wrong import Body, Wrong
 
 
 def as_json(event: Accepted) -> dict[str, Any]:

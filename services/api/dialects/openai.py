@@ -15,14 +15,14 @@ from events.envelope import Protected, Values
 from events.node import ModelResponded
 from events.question import QuestionAsked
 from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut, Turn, Usage
-from services.api.chat_requests import Pinned
-from services.api.errors import named
-from services.api.model_chat import INPUT, Model, document, model_of, parameters
-from services.api.openai_requests import Completion
-from services.api.shown import Screen
-from services.api.subjects import subject_of
-from services.api.wrong import PARAM_ERROR, Body, Wrong
-from services.core.definition import digest
+from services.api.answers.errors import named
+from services.api.answers.wrong import PARAM_ERROR, Body, Wrong
+from services.api.asking.model_chat import INPUT, Model, document, model_of, parameters
+from services.api.asking.subjects import subject_of
+from services.api.following.shown import Screen
+from services.api.requests.chat import Pinned
+from services.api.requests.openai import Completion
+from services.core.language.definition import digest
 
 Chunk = dict[str, Any]
 PING = b": ping\n\n"

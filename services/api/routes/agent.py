@@ -12,21 +12,21 @@ from starlette.responses import Response, StreamingResponse
 from events.acceptance import Accepted
 from events.run import RunStarted
 from projections import bots as rows
-from services.api.agent_requests import BotChat, Chat, CustomChat
+from services.api.answers.compact import DONE, record
+from services.api.answers.problems import BadRequest, Json, Missing, Refusal, wrong_of
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
-from services.api.bots import model_of_bot, model_of_custom
-from services.api.compact import DONE, record
+from services.api.asking.model_chat import Model
+from services.api.asking.starting import launch, opened, run_id
 from services.api.dialects import agent
-from services.api.follow import Follower
-from services.api.identity import Caller
-from services.api.model_chat import Model
-from services.api.outcome import fails
-from services.api.problems import BadRequest, Json, Missing, Refusal, wrong_of
-from services.api.starting import launch, opened, run_id
-from services.api.streams import EVENT_ID, HEADERS, answer, from_position, in_agent, timed, whole
+from services.api.documents.bots import model_of_bot, model_of_custom
+from services.api.following.follow import Follower
+from services.api.following.streams import EVENT_ID, HEADERS, answer, from_position, in_agent, timed, whole
+from services.api.gate.identity import Caller
+from services.api.gate.outcome import fails
+from services.api.requests.agent import BotChat, Chat, CustomChat
 from services.kit.errors import NotReady
 from services.kit.ids import new_id
-from services.kit.secrets import is_reference
+from services.kit.secrets.port import is_reference
 
 router = APIRouter(prefix="/agent/v1", route_class=StrictRoute, tags=["agent"])
 PATH = "/agent/v1/chat/completions"

@@ -19,10 +19,10 @@ from events.commands import CreateKey, DisableKey, RegisterApp, RotateKey, SetAu
 from events.envelope import Command
 from events.topics import app_stream, slot_of
 from projections import apps
+from services.api.answers.problems import BadRequest, Json, Missing, Refusal
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
-from services.api.identity import Caller
-from services.api.problems import BadRequest, Json, Missing, Refusal
-from services.kit import passwords
+from services.api.gate.identity import Caller
+from services.kit.secrets import passwords
 
 router = APIRouter(prefix="/v1/apps", route_class=StrictRoute, tags=["apps"])
 Name = Annotated[str, Path(max_length=128)]

@@ -15,18 +15,18 @@ from starlette.responses import Response
 from events.topics import EVENTS, slot_of_name
 from projections import chat_messages, providers
 from projections.chat_messages import Message
+from services.api.answers.problems import BadRequest, Json
 from services.api.api import Api, StrictRoute, TheApi, TheCaller
-from services.api.assistant_requests import Ask
+from services.api.asking.model_chat import Said
+from services.api.asking.routing import NoRoute, Offer, Route, route
+from services.api.asking.starting import launch
 from services.api.dialects import assistant
 from services.api.dialects.assistant import Memory
-from services.api.follow import Follower
-from services.api.identity import Caller
-from services.api.model_chat import Said
-from services.api.problems import BadRequest, Json
-from services.api.routing import NoRoute, Offer, Route, route
-from services.api.starting import launch
-from services.api.streams import EVENT_ID, answer, in_assistant, timed, whole
-from services.core.tokens import estimate
+from services.api.following.follow import Follower
+from services.api.following.streams import EVENT_ID, answer, in_assistant, timed, whole
+from services.api.gate.identity import Caller
+from services.api.requests.assistant import Ask
+from services.core.words.tokens import estimate
 from services.kit.errors import NotReady
 from services.kit.ids import new_id
 from services.kit.models import offline

@@ -14,13 +14,13 @@ from events.commands import CreateBot, RemoveBot, ReviseBot
 from events.envelope import Command
 from events.topics import bot_stream, slot_of
 from projections import bots as rows
+from services.api.answers.problems import Json, Refusal
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
-from services.api.bots import Configuration, shown, stored
-from services.api.flow_documents import without_keys
-from services.api.identity import Caller
-from services.api.problems import Json, Refusal
-from services.api.starting import may_edit
-from services.core.definition import digest
+from services.api.asking.starting import may_edit
+from services.api.documents.bots import Configuration, shown, stored
+from services.api.documents.flows import without_keys
+from services.api.gate.identity import Caller
+from services.core.language.definition import digest
 from services.kit.models.endpoint import endpoint_of
 from services.kit.models.port import ModelFailed
 from services.kit.models.register import id_in

@@ -12,16 +12,16 @@ from starlette.responses import Response
 from events.acceptance import Accepted
 from events.question import QuestionAnswered, QuestionExpired
 from events.run import Mode, RunStarted
-from services.api.answering import answer_question
+from services.api.answers.problems import BadRequest, Json, Missing, Refusal
 from services.api.api import Api, StrictRoute, TheApi, TheCaller
-from services.api.chat_requests import Answer, Chat
+from services.api.asking.answering import answer_question
+from services.api.asking.starting import flow_id, opened, pinned, run_id, start
 from services.api.dialects import astron
-from services.api.follow import Follower
-from services.api.identity import Caller
-from services.api.problems import BadRequest, Json, Missing, Refusal
-from services.api.starting import flow_id, opened, pinned, run_id, start
-from services.api.streams import EVENT_ID, Rendering, answer, in_astron, timed, whole
-from services.api.whole_frames import Whole
+from services.api.following.follow import Follower
+from services.api.following.streams import EVENT_ID, Rendering, answer, in_astron, timed, whole
+from services.api.following.whole_frames import Whole
+from services.api.gate.identity import Caller
+from services.api.requests.chat import Answer, Chat
 
 router = APIRouter(route_class=StrictRoute, tags=["workflow chat"])
 LONGEST_KEY, LONGEST_FLAG = 255, 8

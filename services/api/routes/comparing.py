@@ -11,12 +11,12 @@ from starlette.responses import Response
 from events.commands import CompareFlow
 from events.topics import flow_stream, slot_of_id
 from projections import flows
+from services.api.answers.envelopes import success
+from services.api.answers.problems import Refusal
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
-from services.api.envelopes import success
-from services.api.flow_documents import stored
-from services.api.identity import Caller
-from services.api.problems import Refusal
-from services.api.starting import NO_START, flow_id, may_edit
+from services.api.asking.starting import NO_START, flow_id, may_edit
+from services.api.documents.flows import stored
+from services.api.gate.identity import Caller
 
 router = APIRouter(prefix="/workflow/v1", route_class=StrictRoute, tags=["flows"])
 _SAVE, _DELETE, _GET = 20102, 20103, 20209

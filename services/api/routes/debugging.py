@@ -14,15 +14,15 @@ from events.commands import StartRun
 from events.envelope import Protected, Values
 from events.flow import Document
 from events.run import Turn
+from services.api.answers.problems import Json, Refusal
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
+from services.api.asking.single_nodes import CODE, Single, debugging, running_code
+from services.api.asking.starting import judged, launch
+from services.api.asking.subjects import subject_of
 from services.api.dialects.astron import sid_of
-from services.api.flow_documents import stored
-from services.api.identity import Caller
-from services.api.problems import Json, Refusal
-from services.api.single_nodes import CODE, Single, debugging, running_code
-from services.api.starting import judged, launch
-from services.api.streams import EVENT_ID, whole
-from services.api.subjects import subject_of
+from services.api.documents.flows import stored
+from services.api.following.streams import EVENT_ID, whole
+from services.api.gate.identity import Caller
 
 router = APIRouter(prefix="/workflow/v1", route_class=StrictRoute, tags=["debugging"])
 CODE_S = 10.0

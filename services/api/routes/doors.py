@@ -5,10 +5,11 @@ from importlib import resources
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response
 
+from services.api.answers.errors import TABLE, Entry
+from services.api.answers.problems import Missing
 from services.api.api import TheApi
-from services.api.errors import TABLE, Entry
-from services.api.problems import Missing
-from services.kit import metrics_table, settings_table
+from services.kit import settings_table
+from services.kit.telling import metrics_table
 
 router = APIRouter(prefix="/docs", tags=["doors"])
 _PAGES = resources.files("services.api") / "docs"

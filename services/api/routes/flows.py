@@ -16,11 +16,11 @@ from events.flow import Document
 from projections import audit_events, flows
 from projections.audit_events import AuditFilter
 from projections.schema import BadCursor
+from services.api.answers.problems import BadRequest, Json, Missing
 from services.api.api import StrictRoute, TheApi, TheCaller
-from services.api.identity import Caller
-from services.api.problems import BadRequest, Json, Missing
+from services.api.asking.starting import may_edit, run_id
+from services.api.gate.identity import Caller
 from services.api.routes.runs import Cursor, Limit
-from services.api.starting import may_edit, run_id
 
 router = APIRouter(prefix="/v1/flows", route_class=StrictRoute, tags=["flows"])
 Which = Annotated[str, Query(max_length=128, description="`draft`, `release`, a published version, or a version to compare with.")]

@@ -13,11 +13,11 @@ from starlette.responses import Response
 
 from events.topics import EVENTS
 from projections import checkpoints
+from services.api.answers.problems import Json
 from services.api.api import Api, TheApi
-from services.api.problems import Json
-from services.kit import health
 from services.kit.errors import LogError, Refused
-from services.kit.metrics import CONTENT_TYPE
+from services.kit.telling import health
+from services.kit.telling.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["health"])
 SERVICE = "prozess"

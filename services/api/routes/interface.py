@@ -7,7 +7,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from services.api.problems import Missing
+from services.api.answers.problems import Missing
 
 router = APIRouter(prefix="/docs", include_in_schema=False)
 _ASSETS = resources.files("fastapi_offline") / "static"

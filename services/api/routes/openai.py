@@ -11,20 +11,20 @@ from starlette.responses import Response
 
 from events.acceptance import Accepted
 from projections import bots, flows, providers
-from services.api.agent_requests import Sampling
+from services.api.answers.problems import Json, Refusal
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
-from services.api.bots import model_of_bot
-from services.api.chat_requests import Pinned
+from services.api.asking.model_chat import Model
+from services.api.asking.starting import launch
 from services.api.dialects import openai
 from services.api.dialects.openai import Target
-from services.api.follow import Follower
-from services.api.identity import Caller
-from services.api.model_chat import Model
-from services.api.openai_requests import Completion
-from services.api.problems import Json, Refusal
+from services.api.documents.bots import model_of_bot
+from services.api.following.follow import Follower
+from services.api.following.streams import EVENT_ID, answer, from_position, in_openai, timed, whole
+from services.api.gate.identity import Caller
+from services.api.requests.agent import Sampling
+from services.api.requests.chat import Pinned
+from services.api.requests.openai import Completion
 from services.api.routes.agent import Key, Numbered
-from services.api.starting import launch
-from services.api.streams import EVENT_ID, answer, from_position, in_openai, timed, whole
 from services.kit.models import offline
 from services.kit.models.accounts import SCHEME
 from services.kit.models.listing import Listed

@@ -16,14 +16,14 @@ from events.commands import DeleteFlow, DraftFlow, ReviseFlow
 from events.flow import Document
 from events.topics import SLOTS, flow_stream, slot_of_id
 from projections import apps, flows
+from services.api.answers.compact import record
+from services.api.answers.envelopes import success
+from services.api.answers.problems import Refusal, sid
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi, TheCaller
-from services.api.compact import record
-from services.api.envelopes import success
-from services.api.flow_documents import checked, releasable, row_text, stored, tool_of
-from services.api.identity import Caller
-from services.api.problems import Refusal, sid
-from services.api.starting import NO_START, flow_id, may_edit
-from services.api.streams import HEADERS
+from services.api.asking.starting import NO_START, flow_id, may_edit
+from services.api.documents.flows import checked, releasable, row_text, stored, tool_of
+from services.api.following.streams import HEADERS
+from services.api.gate.identity import Caller
 
 router = APIRouter(prefix="/workflow/v1", route_class=StrictRoute, tags=["flows"])
 _GET, _CREATE, _UPDATE, _DELETE, _BUILD = 20209, 20102, 20104, 20103, 20101

@@ -16,10 +16,10 @@ from events.topics import provider_stream, slot_of
 from projections import apps
 from projections import providers as rows
 from projections.providers import FOR_ALL, Provider
+from services.api.answers.problems import Json, Missing, Refusal
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
-from services.api.identity import Caller
-from services.api.problems import Json, Missing, Refusal
-from services.api.provider_documents import MASK, Change, NewProvider, Scope, Trial, checked_url, of_environment, reference, shown
+from services.api.documents.providers import MASK, Change, NewProvider, Scope, Trial, checked_url, of_environment, reference, shown
+from services.api.gate.identity import Caller
 from services.kit.models.accounts import accounts
 from services.kit.models.register import found_of
 from services.kit.models.trial import try_out

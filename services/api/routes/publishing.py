@@ -12,12 +12,12 @@ from starlette.responses import Response
 from events.commands import BindFlow, PublishFlow, UnbindFlow
 from events.topics import flow_stream, slot_of_id
 from projections import apps, flows
+from services.api.answers.envelopes import success
+from services.api.answers.problems import Refusal
 from services.api.api import Api, KnownCaller, StrictRoute, TheApi
-from services.api.envelopes import success
-from services.api.flow_documents import releasable, stored
-from services.api.identity import Caller
-from services.api.problems import Refusal
-from services.api.starting import NO_START, flow_id
+from services.api.asking.starting import NO_START, flow_id
+from services.api.documents.flows import releasable, stored
+from services.api.gate.identity import Caller
 
 router = APIRouter(prefix="/workflow/v1", route_class=StrictRoute, tags=["publishing"])
 _PUBLISH, _BIND = 20206, 20007

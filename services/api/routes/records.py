@@ -12,12 +12,12 @@ from events.topics import EVENTS, slot_of_name
 from projections import audit_events, chat_messages, questions, runs
 from projections.audit_events import AuditFilter
 from projections.schema import BadCursor
+from services.api.answers.errors import TABLE
+from services.api.answers.problems import BadRequest, Json, Missing
+from services.api.answers.row_words import shown_event, shown_question
 from services.api.api import TheApi, TheCaller, bounded
-from services.api.errors import TABLE
-from services.api.problems import BadRequest, Json, Missing
+from services.api.asking.subjects import subject_of
 from services.api.routes.runs import Cursor, Limit, RunPosition, Since, Until, reached
-from services.api.row_words import shown_event, shown_question
-from services.api.subjects import subject_of
 
 router = APIRouter(prefix="/v1", tags=["records"])
 

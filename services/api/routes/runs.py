@@ -14,16 +14,16 @@ from events.topics import run_stream, slot_of_id
 from projections import node_runs, questions, runs
 from projections.runs import Run, RunFilter
 from projections.schema import BadCursor
-from services.api.answering import answer_question
+from services.api.answers.problems import BadRequest, Json, Missing, Refusal
+from services.api.answers.row_words import shown_node, shown_question, shown_run
 from services.api.api import Api, StrictRoute, TheApi, TheCaller
+from services.api.asking.answering import answer_question
+from services.api.asking.starting import opened, run_id
+from services.api.asking.subjects import subject_of
 from services.api.dialects import agent, assistant, astron, deepwiki, native, openai
-from services.api.follow import Follower
-from services.api.identity import Caller
-from services.api.problems import BadRequest, Json, Missing, Refusal
-from services.api.row_words import shown_node, shown_question, shown_run
-from services.api.shown import Text
-from services.api.starting import opened, run_id
-from services.api.streams import (
+from services.api.following.follow import Follower
+from services.api.following.shown import Text
+from services.api.following.streams import (
     EVENT_ID,
     Rendering,
     answer,
@@ -36,8 +36,8 @@ from services.api.streams import (
     in_openai,
     in_raw,
 )
-from services.api.subjects import subject_of
-from services.api.waits import waits as waits_of
+from services.api.following.waits import waits as waits_of
+from services.api.gate.identity import Caller
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["runs"])
 Dialect = Literal["native", "agent", "assistant", "astron", "deepwiki", "openai"]

@@ -17,19 +17,19 @@ from starlette.types import Message
 from events.commands import CancelRun
 from events.json_text import read_json
 from events.topics import run_stream, slot_of_id
-from services.api.agent_requests import BotChat
+from services.api.answers.compact import compact
+from services.api.answers.problems import Refusal, wrong_of
 from services.api.api import Api
-from services.api.compact import compact
 from services.api.dialects import agent
-from services.api.follow import Follower
-from services.api.identity import Caller
-from services.api.problems import Refusal, wrong_of
+from services.api.following.follow import Follower
+from services.api.following.tail import Closed
+from services.api.gate.identity import Caller
+from services.api.gate.signing import Signer
+from services.api.requests.agent import BotChat
 from services.api.routes.agent import PATH, begin, found, model_of
-from services.api.signing import Signer
-from services.api.tail import Closed
-from services.kit import logs
 from services.kit.errors import NotReady
 from services.kit.ids import new_id
+from services.kit.telling import logs
 
 router = APIRouter()
 _END, _LEAVING, _BROKEN, _LATER, _SIGNATURE, _TOO_MANY = 1000, 1001, 1011, 1013, 4401, 4429

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from events.commands import RemoveTool, StoreTool
 from events.topics import slot_of, tool_stream
 from projections import tools as rows
+from services.api.answers.problems import Json, Missing
 from services.api.api import StrictRoute, TheApi, TheCaller
-from services.api.problems import Json, Missing
-from services.api.tool_documents import ToolBody, shown, terms_of
+from services.api.documents.tools import ToolBody, shown, terms_of
 
 router = APIRouter(prefix="/v1/tools", route_class=StrictRoute, tags=["tools"])
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9._@:-]{1,128}$", description="The tool's id, chosen by its app.")]

@@ -14,12 +14,12 @@ from starlette.responses import Response, StreamingResponse
 from events.commands import StoreFile
 from events.envelope import Words
 from events.topics import file_stream, slot_of
-from services.api import file_types
+from services.api.answers.envelopes import success
+from services.api.answers.problems import Refusal
 from services.api.api import Api, KnownCaller, TheApi
-from services.api.envelopes import success
-from services.api.identity import Caller
-from services.api.problems import Refusal
-from services.api.subjects import subject_of
+from services.api.asking.subjects import subject_of
+from services.api.documents import file_types
+from services.api.gate.identity import Caller
 from services.kit.errors import Unreachable
 from services.kit.ids import new_id
 

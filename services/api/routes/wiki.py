@@ -17,15 +17,15 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from events.json_text import read_json
 from projections import providers
+from services.api.answers.problems import Json, Native, Refusal, path_of, wrong_of
 from services.api.api import Api, StrictRoute, TheApi
+from services.api.asking.wiki_asking import Begun, begin
 from services.api.dialects import deepwiki
-from services.api.identity import Caller
-from services.api.problems import Json, Native, Refusal, path_of, wrong_of
-from services.api.streams import answer, from_position, in_deepwiki, in_raw, timed
-from services.api.tail import Closed
-from services.api.wiki_asking import Begun, begin
-from services.api.wiki_requests import Question
-from services.core.wiki_words import DEFAULT, LANGUAGES
+from services.api.following.streams import answer, from_position, in_deepwiki, in_raw, timed
+from services.api.following.tail import Closed
+from services.api.gate.identity import Caller
+from services.api.requests.wiki import Question
+from services.core.words.wiki_words import DEFAULT, LANGUAGES
 from services.kit.errors import ProzessError
 from services.kit.models.accounts import UNSPOKEN, accounts
 

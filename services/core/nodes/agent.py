@@ -11,10 +11,12 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, JsonValue
 
-from services.core import react
-from services.core.agent_words import last_words, observed, system, used
 from services.core.codes import Code
-from services.core.effects import (
+from services.core.language.kind import Asking, Call, Finished, Inputs, Kind, Node, Params
+from services.core.language.model_params import caller_of, earlier, rendered
+from services.core.language.values import read, text_of
+from services.core.problems import Problem
+from services.core.running.effects import (
     AgentCallRequest,
     AgentToolsRequest,
     ChatMessage,
@@ -23,11 +25,9 @@ from services.core.effects import (
     ModelRequest,
     Tool,
 )
-from services.core.history import Budget, ChatHistory
-from services.core.kind import Asking, Call, Finished, Inputs, Kind, Node, Params
-from services.core.model_params import caller_of, earlier, rendered
-from services.core.problems import Problem
-from services.core.values import read, text_of
+from services.core.running.history import Budget, ChatHistory
+from services.core.words import react
+from services.core.words.agent_words import last_words, observed, system, used
 
 THINKING = "REASONING_CONTENT"
 _REACT = 1
@@ -296,7 +296,6 @@ def budget(node: Node, inputs: Inputs) -> Budget:
 AGENT = Kind(
     name="agent",
     params=AgentParams,
-    failure=Code.AGENT_NODE_EXECUTION_ERROR,
     ask=ask,
     stepwise=True,
     observe=observe,

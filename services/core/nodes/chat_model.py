@@ -8,10 +8,10 @@ from typing import cast
 from pydantic import Field, JsonValue
 
 from services.core.codes import Code
-from services.core.effects import ChatMessage, ModelRequest
-from services.core.kind import Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.kind import Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.values import text_of
 from services.core.problems import Problem
-from services.core.values import text_of
+from services.core.running.effects import ChatMessage, ModelRequest
 
 THINKING = "REASONING_CONTENT"
 
@@ -79,7 +79,6 @@ def check(node: Node) -> None:
 CHAT_MODEL = Kind(
     name="chat-model",
     params=ChatModelParams,
-    failure=Code.LLM_NODE_EXECUTION_ERROR,
     ask=ask,
     conclude=conclude,
     streams=lambda _: True,

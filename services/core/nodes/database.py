@@ -9,11 +9,11 @@ from typing import Annotated, Literal, cast
 from pydantic import BeforeValidator, Field, JsonValue
 
 from services.core.codes import Code
-from services.core.effects import Condition, DatabaseRequest
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
-from services.core.model_params import caller_of
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.model_params import caller_of
+from services.core.language.received import by_name
 from services.core.problems import Problem
-from services.core.received import by_name
+from services.core.running.effects import Condition, DatabaseRequest
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "like", "not like", "in", "not in", "null", "not null")
 _SQL, _INSERT, _UPDATE, _SELECT, _DELETE = range(5)
@@ -126,7 +126,6 @@ def check(node: Node) -> None:
 DATABASE = Kind(
     name="database",
     params=DatabaseParams,
-    failure=Code.PG_SQL_NODE_EXECUTION_ERROR,
     ask=ask,
     receive=receive,
     retries=True,

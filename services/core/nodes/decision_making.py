@@ -12,12 +12,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.core.codes import Code
-from services.core.effects import ChatMessage, ModelRequest, Tool
-from services.core.history import Budget
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node
-from services.core.model_params import ModelParams, earlier, object_in, rendered
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node
+from services.core.language.model_params import ModelParams, earlier, object_in, rendered
+from services.core.language.values import text_of
 from services.core.problems import Problem
-from services.core.values import text_of
+from services.core.running.effects import ChatMessage, ModelRequest, Tool
+from services.core.running.history import Budget
 
 DEFAULT = "DEFAULT"
 _DEFAULT_TYPE = 1
@@ -164,7 +164,6 @@ def check(node: Node) -> None:
 DECISION_MAKING = Kind(
     name="decision-making",
     params=DecisionParams,
-    failure=Code.LLM_NODE_EXECUTION_ERROR,
     ask=ask,
     receive=receive,
     gates=True,

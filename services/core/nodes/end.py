@@ -4,9 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from services.core.codes import Code
-from services.core.kind import Kind, Node, Params, Speech
-from services.core.template import parse
+from services.core.language.kind import Kind, Node, Params, Speech
+from services.core.language.template import parse
 
 
 class EndParams(Params):
@@ -29,4 +28,4 @@ def speak(node: Node) -> Speech:
     return Speech(reasoning=reasoning, content=parse(param.template, names), streamed=param.stream_output)
 
 
-END = Kind(name="node-end", params=EndParams, failure=Code.END_NODE_EXECUTION_ERROR, speak=speak, gates=True)
+END = Kind(name="node-end", params=EndParams, speak=speak, gates=True)

@@ -10,11 +10,11 @@ from typing import Literal, cast
 from pydantic import Field, JsonValue
 
 from services.core.codes import Code
-from services.core.effects import ChatMessage, ModelRequest, Tool
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node
-from services.core.model_params import ModelParams, object_in, rendered
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node
+from services.core.language.model_params import ModelParams, object_in, rendered
+from services.core.language.values import default_of, is_of, misfits, read, text_of
 from services.core.problems import Problem
-from services.core.values import default_of, is_of, misfits, read, text_of
+from services.core.running.effects import ChatMessage, ModelRequest, Tool
 
 FUNCTION = "extract_parameters"
 _CALL = 0
@@ -115,7 +115,6 @@ def check(node: Node) -> None:
 EXTRACTOR_PARAMETER = Kind(
     name="extractor-parameter",
     params=ExtractorParams,
-    failure=Code.EXTRACT_EXECUTION_ERROR,
     ask=ask,
     receive=receive,
     retries=True,

@@ -10,12 +10,12 @@ from pydantic import Field, JsonValue
 
 from events.question import Option
 from services.core.codes import Code
-from services.core.effects import ReleaseRequest
-from services.core.history import ChatHistory
-from services.core.kind import Answer, Asking, Call, Finished, Inputs, Kind, Node, Params, Query
+from services.core.language.kind import Answer, Asking, Call, Finished, Inputs, Kind, Node, Params, Query
+from services.core.language.values import default_of
 from services.core.problems import Problem
-from services.core.run_state import Step
-from services.core.values import default_of
+from services.core.running.effects import ReleaseRequest
+from services.core.running.history import ChatHistory
+from services.core.running.run_state import Step
 
 CONTENT, REASONING = "content", "reasoning_content"
 
@@ -71,7 +71,6 @@ def _query(asked: Step) -> Query:
 FLOW = Kind(
     name="flow",
     params=FlowParams,
-    failure=Code.WORKFLOW_EXECUTION_ERROR,
     ask=ask,
     stepwise=True,
     receive=receive,

@@ -9,8 +9,8 @@ from collections.abc import Collection
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.core.codes import Code
-from services.core.conditions import Logic, Operator, holds, together
-from services.core.kind import Finished, Inputs, Kind, Node, Params
+from services.core.language.conditions import Logic, Operator, holds, together
+from services.core.language.kind import Finished, Inputs, Kind, Node, Params
 from services.core.problems import Problem
 
 _ELSE = 999
@@ -94,6 +94,4 @@ def check(node: Node) -> None:
                     )
 
 
-IF_ELSE = Kind(
-    name="if-else", params=IfElseParams, failure=Code.IF_ELSE_NODE_EXECUTION_ERROR, work=work, handles=handles, gates=True, check=check
-)
+IF_ELSE = Kind(name="if-else", params=IfElseParams, work=work, handles=handles, gates=True, check=check)

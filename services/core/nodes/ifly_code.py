@@ -10,10 +10,10 @@ from typing import Literal, cast
 from pydantic import Field, JsonValue
 
 from services.core.codes import Code
-from services.core.effects import CodeRequest
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.values import default_of, encodable, is_of, misfits, read, text_of
 from services.core.problems import Problem
-from services.core.values import default_of, encodable, is_of, misfits, read, text_of
+from services.core.running.effects import CodeRequest
 
 _WIDEST = 1 << 1023
 """Whole numbers up to here; larger ones are no numbers for most readers of JSON."""
@@ -84,7 +84,6 @@ def _too_wide(value: JsonValue) -> bool:
 IFLY_CODE = Kind(
     name="ifly-code",
     params=CodeParams,
-    failure=Code.CODE_EXECUTION_ERROR,
     ask=ask,
     receive=receive,
     retries=True,

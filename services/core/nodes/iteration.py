@@ -10,10 +10,10 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from services.core.codes import Code
-from services.core.kind import Body, Finished, Inputs, Kind, Next, Node, Params
+from services.core.language.kind import Body, Finished, Inputs, Kind, Next, Node, Params
+from services.core.language.values import Schema, default_of
 from services.core.problems import Problem
-from services.core.run_state import Result
-from services.core.values import Schema, default_of
+from services.core.running.run_state import Result
 
 Strategy = Literal["fail_fast", "continue", "ignore_error_output"]
 
@@ -64,7 +64,6 @@ def check(node: Node) -> None:
 ITERATION = Kind(
     name="iteration",
     params=IterationParams,
-    failure=Code.ITERATION_EXECUTION_ERROR,
     body=Body(
         start=lambda node: _param(node).start,
         start_kind="iteration-node-start",

@@ -1,7 +1,6 @@
 """`iteration-node-end`: what a round of an iteration gives; an element of each output that has the name of one of its inputs."""
 
-from services.core.body_end import BodyEndParams, work
-from services.core.codes import Code
-from services.core.kind import Kind
+from services.core.language.body_end import BodyEndParams, work
+from services.core.language.kind import Kind
 
-ITERATION_NODE_END = Kind(name="iteration-node-end", params=BodyEndParams, failure=Code.ITERATION_EXECUTION_ERROR, work=work)
+ITERATION_NODE_END = Kind(name="iteration-node-end", params=BodyEndParams, work=work)

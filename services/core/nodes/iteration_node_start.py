@@ -1,6 +1,5 @@
 """`iteration-node-start`: where a round of an iteration begins; its output is the round's element."""
 
-from services.core.codes import Code
-from services.core.kind import Kind, Params
+from services.core.language.kind import Kind, Params
 
-ITERATION_NODE_START = Kind(name="iteration-node-start", params=Params, failure=Code.ITERATION_EXECUTION_ERROR)
+ITERATION_NODE_START = Kind(name="iteration-node-start", params=Params)

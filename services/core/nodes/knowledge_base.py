@@ -5,13 +5,13 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from services.core.codes import Code
-from services.core.effects import KnowledgeRequest
-from services.core.history import ChatHistory
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
-from services.core.model_params import earlier
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.model_params import earlier
+from services.core.language.received import by_name
+from services.core.language.values import text_of
 from services.core.problems import Problem
-from services.core.received import by_name
-from services.core.values import text_of
+from services.core.running.effects import KnowledgeRequest
+from services.core.running.history import ChatHistory
 
 
 def _whole(value: object) -> object:
@@ -66,7 +66,6 @@ def check(node: Node) -> None:
 KNOWLEDGE_BASE = Kind(
     name="knowledge-base",
     params=KnowledgeParams,
-    failure=Code.KNOWLEDGE_NODE_EXECUTION_ERROR,
     ask=ask,
     receive=receive,
     retries=True,

@@ -8,11 +8,11 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from services.core.codes import Code
-from services.core.effects import DeepKnowledgeRequest
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.received import by_name
+from services.core.language.values import text_of
 from services.core.problems import Problem
-from services.core.received import by_name
-from services.core.values import text_of
+from services.core.running.effects import DeepKnowledgeRequest
 
 _TYPES = {1: "AIUI-RAG2", 2: "CBG-RAG"}
 _MODES = {1: "deep_search", 2: "long_rag"}
@@ -91,7 +91,6 @@ def check(node: Node) -> None:
 KNOWLEDGE_PRO_BASE = Kind(
     name="knowledge-pro-base",
     params=KnowledgeProParams,
-    failure=Code.KNOWLEDGE_NODE_EXECUTION_ERROR,
     ask=ask,
     receive=receive,
     streams=lambda _: True,

@@ -10,12 +10,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.core.codes import Code
-from services.core.conditions import Logic, Operator, holds, together
-from services.core.document import InputPart
-from services.core.kind import Body, Finished, Inputs, Kind, Next, Node, Params
+from services.core.language.conditions import Logic, Operator, holds, together
+from services.core.language.document import InputPart
+from services.core.language.kind import Body, Finished, Inputs, Kind, Next, Node, Params
+from services.core.language.values import Schema, default_of, type_of
 from services.core.problems import Problem
-from services.core.run_state import Result
-from services.core.values import Schema, default_of, type_of
+from services.core.running.run_state import Result
 
 _RIGHT = "termination.{}.rightValue"
 
@@ -135,7 +135,6 @@ def check(node: Node) -> None:
 LOOP = Kind(
     name="loop",
     params=LoopParams,
-    failure=Code.ITERATION_EXECUTION_ERROR,
     body=Body(
         start=lambda node: _param(node).start,
         start_kind="loop-node-start",

@@ -1,6 +1,5 @@
 """`loop-node-start`: where a round of a loop begins; its outputs are the loop's variables."""
 
-from services.core.codes import Code
-from services.core.kind import Kind, Params
+from services.core.language.kind import Kind, Params
 
-LOOP_NODE_START = Kind(name="loop-node-start", params=Params, failure=Code.ITERATION_EXECUTION_ERROR)
+LOOP_NODE_START = Kind(name="loop-node-start", params=Params)

@@ -6,11 +6,11 @@ Inputs are the tool's arguments by name. The first output is what the tool gave,
 from pydantic import Field
 
 from services.core.codes import Code
-from services.core.effects import McpRequest
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.received import fitting
+from services.core.language.values import is_of, text_of
 from services.core.problems import Problem
-from services.core.received import fitting
-from services.core.values import is_of, text_of
+from services.core.running.effects import McpRequest
 
 
 class McpParams(Params):
@@ -52,4 +52,4 @@ def check(node: Node) -> None:
         raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: outputs: an mcp node needs one output")
 
 
-MCP = Kind(name="mcp", params=McpParams, failure=Code.NODE_RUN_ERROR, ask=ask, receive=receive, retries=True, check=check)
+MCP = Kind(name="mcp", params=McpParams, ask=ask, receive=receive, retries=True, check=check)

@@ -2,10 +2,9 @@
 
 from pydantic import Field, JsonValue
 
-from services.core.codes import Code
-from services.core.effects import ServiceRequest
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
-from services.core.received import by_name
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.received import by_name
+from services.core.running.effects import ServiceRequest
 
 
 class MemoryAddParams(Params):
@@ -29,4 +28,4 @@ def receive(node: Node, _inputs: Inputs, answer: Answer) -> Finished:
     return Finished(by_name(node, (answer.outputs or {}).get("result")))
 
 
-MEMORY_ADD = Kind(name="memory-add", params=MemoryAddParams, failure=Code.NODE_RUN_ERROR, ask=ask, receive=receive, retries=True)
+MEMORY_ADD = Kind(name="memory-add", params=MemoryAddParams, ask=ask, receive=receive, retries=True)

@@ -3,11 +3,11 @@
 from pydantic import Field, JsonValue
 
 from services.core.codes import Code
-from services.core.effects import ServiceRequest
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.received import by_name
+from services.core.language.values import text_of
 from services.core.problems import Problem
-from services.core.received import by_name
-from services.core.values import text_of
+from services.core.running.effects import ServiceRequest
 
 
 class MemorySearchParams(Params):
@@ -45,6 +45,4 @@ def check(node: Node) -> None:
         raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: inputs: a memory search needs an input to look for")
 
 
-MEMORY_SEARCH = Kind(
-    name="memory-search", params=MemorySearchParams, failure=Code.NODE_RUN_ERROR, ask=ask, receive=receive, retries=True, check=check
-)
+MEMORY_SEARCH = Kind(name="memory-search", params=MemorySearchParams, ask=ask, receive=receive, retries=True, check=check)

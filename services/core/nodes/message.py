@@ -2,9 +2,8 @@
 
 from pydantic import Field
 
-from services.core.codes import Code
-from services.core.kind import Kind, Node, Params, Speech
-from services.core.template import parse
+from services.core.language.kind import Kind, Node, Params, Speech
+from services.core.language.template import parse
 
 
 class MessageParams(Params):
@@ -21,4 +20,4 @@ def speak(node: Node) -> Speech:
     return Speech(content=parse(param.template, {one.name for one in node.inputs}), streamed=param.stream_output)
 
 
-MESSAGE = Kind(name="message", params=MessageParams, failure=Code.MESSAGE_NODE_EXECUTION_ERROR, speak=speak, gates=True)
+MESSAGE = Kind(name="message", params=MessageParams, speak=speak, gates=True)

@@ -9,10 +9,10 @@ from typing import Literal, cast
 from pydantic import Field, JsonValue
 
 from services.core.codes import Code
-from services.core.effects import VariablesRequest
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params, Remembered
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params, Remembered
+from services.core.language.values import default_of, misfits
 from services.core.problems import Problem
-from services.core.values import default_of, misfits
+from services.core.running.effects import VariablesRequest
 from services.core.variables import pool_of
 
 
@@ -60,7 +60,6 @@ def check(node: Node) -> None:
 NODE_VARIABLE = Kind(
     name="node-variable",
     params=VariableParams,
-    failure=Code.VARIABLE_NODE_EXECUTION_ERROR,
     ask=ask,
     receive=receive,
     check=check,

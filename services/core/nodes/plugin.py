@@ -6,10 +6,9 @@ keys of the answer; missing or mistyped ones become their type's default. All er
 
 from pydantic import Field
 
-from services.core.codes import Code
-from services.core.effects import ToolRequest
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
-from services.core.received import by_name
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.received import by_name
+from services.core.running.effects import ToolRequest
 
 
 class PluginParams(Params):
@@ -42,4 +41,4 @@ def receive(node: Node, _inputs: Inputs, answer: Answer) -> Finished:
     return Finished(by_name(node, (answer.outputs or {}).get("result")))
 
 
-PLUGIN = Kind(name="plugin", params=PluginParams, failure=Code.PLUGIN_NODE_EXECUTION_ERROR, ask=ask, receive=receive, retries=True)
+PLUGIN = Kind(name="plugin", params=PluginParams, ask=ask, receive=receive, retries=True)

@@ -9,15 +9,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from events.question import Option
-from services.core import slots
 from services.core.codes import Code
-from services.core.effects import ModelRequest
-from services.core.kind import Asking, Finished, Inputs, Kind, Node, Params, Query
-from services.core.model_params import OPENAI
+from services.core.language.kind import Asking, Finished, Inputs, Kind, Node, Params, Query
+from services.core.language.model_params import OPENAI
+from services.core.language.template import parse, render
+from services.core.language.values import default_of
 from services.core.problems import Problem
-from services.core.slots import Step
-from services.core.template import parse, render
-from services.core.values import default_of
+from services.core.running.effects import ModelRequest
+from services.core.words import slots
+from services.core.words.slots import Step
 
 MINUTE_MS = 60_000
 MAX_MINUTES = 30 * 24 * 60
@@ -218,7 +218,6 @@ def handles(node: Node) -> Collection[str] | None:
 QUESTION_ANSWER = Kind(
     name="question-answer",
     params=QuestionParams,
-    failure=Code.QUESTION_ANSWER_NODE_EXECUTION_ERROR,
     ask=ask,
     stepwise=True,
     gates=True,

@@ -5,10 +5,9 @@ Outputs are keys of what the robot gave; missing or mistyped ones become their t
 
 from pydantic import Field, JsonValue
 
-from services.core.codes import Code
-from services.core.effects import ServiceRequest
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
-from services.core.received import by_name
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.received import by_name
+from services.core.running.effects import ServiceRequest
 
 
 class RpaHeader(Params):
@@ -52,4 +51,4 @@ def receive(node: Node, _inputs: Inputs, answer: Answer) -> Finished:
     return Finished(by_name(node, (answer.outputs or {}).get("result")))
 
 
-RPA = Kind(name="rpa", params=RpaParams, failure=Code.NODE_RUN_ERROR, ask=ask, receive=receive, retries=True)
+RPA = Kind(name="rpa", params=RpaParams, ask=ask, receive=receive, retries=True)

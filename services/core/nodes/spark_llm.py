@@ -4,13 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from services.core.codes import Code
-from services.core.effects import ChatMessage, ModelRequest
-from services.core.history import Budget
-from services.core.kind import Asking, Finished, Inputs, Kind, Node
-from services.core.model_params import ModelParams, earlier, object_in, rendered
-from services.core.patterns import pattern
-from services.core.values import default_of
+from services.core.language.kind import Asking, Finished, Inputs, Kind, Node
+from services.core.language.model_params import ModelParams, earlier, object_in, rendered
+from services.core.language.patterns import pattern
+from services.core.language.values import default_of
+from services.core.running.effects import ChatMessage, ModelRequest
+from services.core.running.history import Budget
 
 THINKING = "REASONING_CONTENT"
 _JSON = 2
@@ -64,7 +63,6 @@ def check(node: Node) -> None:
 SPARK_LLM = Kind(
     name="spark-llm",
     params=LlmParams,
-    failure=Code.LLM_NODE_EXECUTION_ERROR,
     ask=ask,
     conclude=conclude,
     streams=lambda node: _param(node).resp_format != _JSON,

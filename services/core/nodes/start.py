@@ -3,10 +3,9 @@
 Where some of them are files, it asks how large they are before the run goes on; everything else is known at once.
 """
 
-from services.core.codes import Code
-from services.core.effects import FilesRequest
-from services.core.file_variables import links
-from services.core.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.language.file_variables import links
+from services.core.language.kind import Answer, Asking, Finished, Inputs, Kind, Node, Params
+from services.core.running.effects import FilesRequest
 
 
 def ask(node: Node, inputs: Inputs, asking: Asking) -> FilesRequest:
@@ -19,4 +18,4 @@ def receive(_node: Node, inputs: Inputs, _answer: Answer) -> Finished:
     return Finished(dict(inputs))
 
 
-START = Kind(name="node-start", params=Params, failure=Code.START_NODE_SCHEMA_ERROR, ask=ask, receive=receive)
+START = Kind(name="node-start", params=Params, ask=ask, receive=receive)

@@ -3,10 +3,10 @@
 from typing import Literal
 
 from services.core.codes import Code
-from services.core.kind import Finished, Inputs, Kind, Node, Params
+from services.core.language.kind import Finished, Inputs, Kind, Node, Params
+from services.core.language.template import parse, render
+from services.core.language.values import text_of
 from services.core.problems import Problem
-from services.core.template import parse, render
-from services.core.values import text_of
 
 
 class TextJoinerParams(Params):
@@ -39,4 +39,4 @@ def check(node: Node) -> None:
         raise Problem(Code.ENG_NODE_PROTOCOL_VALIDATE_ERROR, f"{node.id}: a text joiner in split mode needs an input")
 
 
-TEXT_JOINER = Kind(name="text-joiner", params=TextJoinerParams, failure=Code.TEXT_JOINER_NODE_EXECUTION_ERROR, work=work, check=check)
+TEXT_JOINER = Kind(name="text-joiner", params=TextJoinerParams, work=work, check=check)

@@ -6,9 +6,9 @@ A variable exists when the node it comes from ran and it is not null. Where none
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.core.codes import Code
-from services.core.kind import Finished, Inputs, Kind, Node, Params
+from services.core.language.kind import Finished, Inputs, Kind, Node, Params
+from services.core.language.values import default_of
 from services.core.problems import Problem
-from services.core.values import default_of
 
 
 class Group(BaseModel):
@@ -56,7 +56,6 @@ def check(node: Node) -> None:
 VARIABLE_AGGREGATION = Kind(
     name="variable-aggregation",
     params=AggregationParams,
-    failure=Code.VARIABLE_NODE_EXECUTION_ERROR,
     work=work,
     sees_absence=True,
     check=check,

@@ -11,10 +11,9 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from services.core.codes import Code
-from services.core.kind import Finished, Inputs, Kind, Node, Params
-from services.core.values import text_of
-from services.core.wiki_words import system
+from services.core.language.kind import Finished, Inputs, Kind, Node, Params
+from services.core.language.values import text_of
+from services.core.words.wiki_words import system
 
 _MARKS = re.compile(r"<(/?(?:START_OF_CONTEXT|END_OF_CONTEXT|currentFileContent|conversation_history|turn|user|assistant|query|note))\b")
 _NOTHING = "<note>Nothing was looked up in the repository for this question; answer without it and say so where it matters.</note>"
@@ -91,4 +90,4 @@ def _objects(value: JsonValue) -> list[Object]:
     return [_object(one) for one in value] if isinstance(value, list) else []
 
 
-WIKI_PROMPT = Kind(name="wiki-prompt", params=Params, failure=Code.NODE_RUN_ERROR, work=work)
+WIKI_PROMPT = Kind(name="wiki-prompt", params=Params, work=work)

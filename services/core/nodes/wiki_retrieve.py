@@ -8,11 +8,10 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from services.core.codes import Code
-from services.core.effects import RepositoryRequest
-from services.core.kind import Asking, Inputs, Kind, Node, Params
-from services.core.tokens import estimate
-from services.core.values import text_of
+from services.core.language.kind import Asking, Inputs, Kind, Node, Params
+from services.core.language.values import text_of
+from services.core.running.effects import RepositoryRequest
+from services.core.words.tokens import estimate
 
 TOP = 20
 """Passages of one look-up."""
@@ -52,4 +51,4 @@ def _object(value: JsonValue) -> dict[str, JsonValue]:
     return cast("dict[str, JsonValue]", value) if isinstance(value, dict) else {}
 
 
-WIKI_RETRIEVE = Kind(name="wiki-retrieve", params=WikiRetrieveParams, failure=Code.KNOWLEDGE_REQUEST_ERROR, ask=ask)
+WIKI_RETRIEVE = Kind(name="wiki-retrieve", params=WikiRetrieveParams, ask=ask)

@@ -20,11 +20,11 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 from events.json_text import read_json
 from services.kit.audit.port import NoOpinion, Opinion, Passage
 from services.kit.clock import Clock
-from services.kit.egress import Egress
 from services.kit.errors import Refused
 from services.kit.ids import new_id
-from services.kit.logs import logger
+from services.kit.outside.egress import Egress
 from services.kit.settings import Settings, variable
+from services.kit.telling.logs import logger
 
 ATTEMPTS = 2
 CONNECT_S = 1.0

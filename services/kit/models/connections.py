@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import httpx2
 import openai
 
-from services.kit.egress import Egress
 from services.kit.models.endpoint import Endpoint
 from services.kit.models.transport import Transport
+from services.kit.outside.egress import Egress
 
 ANSWER_BYTES = 32 * 1024 * 1024
 _CLIENTS = 256

@@ -12,9 +12,9 @@ from typing import cast
 import httpx2
 import openai
 
-from services.kit.egress import EgressRefused
 from services.kit.models.endpoint import Endpoint
 from services.kit.models.port import EXTERNAL_MODEL, ModelFailed, Question
+from services.kit.outside.egress import EgressRefused
 
 _TEXT = 300
 _TELLING = 8

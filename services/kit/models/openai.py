@@ -15,7 +15,6 @@ import httpx2
 import openai
 from pydantic import JsonValue
 
-from services.kit.egress import EgressRefused
 from services.kit.models.answer import Answer
 from services.kit.models.calls import Calls
 from services.kit.models.chunks import Objected, parts_of
@@ -24,7 +23,8 @@ from services.kit.models.continues import NewOnly, fields_of, messages_of
 from services.kit.models.endpoint import Endpoint
 from services.kit.models.failures import told, translated
 from services.kit.models.port import Fragment, ModelFailed, Noted, Part, Question, Shape, Token
-from services.kit.traces import carried
+from services.kit.outside.egress import EgressRefused
+from services.kit.telling.traces import carried
 
 _AFTER_STOP_S = 5.0
 _OURS: dict[str, JsonValue] = {"stream": True, "n": 1}

@@ -8,7 +8,6 @@ without a url is the script, whatever else is set up.
 from dataclasses import replace
 
 from services.kit.clock import Clock
-from services.kit.egress import limits_of
 from services.kit.models import offline
 from services.kit.models.accounts import SCHEME, accounts, obstacle
 from services.kit.models.connections import ANSWER_BYTES, Connections
@@ -16,6 +15,7 @@ from services.kit.models.continues import handed_over, shape_of, table
 from services.kit.models.endpoint import OPENAI, Endpoint, endpoint_of, places_of
 from services.kit.models.openai import OpenAICall
 from services.kit.models.port import Call, ModelFailed, Question
+from services.kit.outside.egress import limits_of
 from services.kit.settings import Settings
 
 

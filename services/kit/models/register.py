@@ -14,7 +14,7 @@ from services.kit.database import Database, is_gone
 from services.kit.errors import SecretMissing
 from services.kit.models.accounts import SCHEME, UNSPOKEN, Account, accounts, obstacle
 from services.kit.models.port import ModelFailed
-from services.kit.secrets import Secrets
+from services.kit.secrets.port import Secrets
 from services.kit.settings import Settings
 
 Whose = Literal["app", "all", "environment"]

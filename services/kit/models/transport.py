@@ -19,8 +19,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.helpers import is_ip_address
 from yarl import URL
 
-from services.kit.egress import Egress
 from services.kit.models.port import ModelFailed
+from services.kit.outside.egress import Egress
 
 CONNECT_S = 10.0
 _PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)

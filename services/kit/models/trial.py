@@ -14,13 +14,13 @@ import httpx2
 import openai
 
 from services.kit.clock import SystemClock
-from services.kit.egress import EgressRefused, limits_of
 from services.kit.models.connections import Connections
 from services.kit.models.endpoint import endpoint_of
 from services.kit.models.failures import translated
 from services.kit.models.port import ModelFailed, Question
 from services.kit.models.provider import Models
 from services.kit.models.register import Found
+from services.kit.outside.egress import EgressRefused, limits_of
 from services.kit.settings import Settings
 
 PATIENCE_S = 15.0

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from services.kit.egress import Egress, EgressRefused
+from services.kit.outside.egress import Egress, EgressRefused
 from services.kit.retrieval.port import RetrievalFailed
 
 _USERS = {"gitlab": "oauth2", "bitbucket": "x-token-auth"}

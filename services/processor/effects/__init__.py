@@ -1,6 +1,6 @@
 """The effects: one file each, one line in the register.
 
-An effect is an async generator of outcomes (`services.core.effects`) that ends with exactly one `Done` or `Broke`. Use
+An effect is an async generator of outcomes (`services.core.running.effects`) that ends with exactly one `Done` or `Broke`. Use
 it inside `contextlib.aclosing`, so that leaving early ends what it does at once.
 """
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.core.effects import (
+from services.core.running.effects import (
     AgentCallRequest,
     AgentToolsRequest,
     AuditRequest,
@@ -35,13 +35,13 @@ from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.files import Files
 from services.kit.log import Log
-from services.kit.metrics import Metrics
 from services.kit.models.provider import Models
 from services.kit.models.register import Providers
 from services.kit.retrieval.retrieval import Retrieval
 from services.kit.sandbox.sandbox import Sandbox
-from services.kit.secrets import Secrets
+from services.kit.secrets.port import Secrets
 from services.kit.settings import Settings
+from services.kit.telling.metrics import Metrics
 from services.kit.variables import Variables
 from services.processor.effects import (
     agent_call,

@@ -10,12 +10,12 @@ from typing import Any, Protocol, cast
 
 from pydantic import JsonValue
 
-from services.core.agent_words import used
 from services.core.codes import Code
-from services.core.effects import AgentCallRequest, Done, Outcome, Piece, Pinned
-from services.core.values import read
+from services.core.language.values import read
+from services.core.running.effects import AgentCallRequest, Done, Outcome, Piece, Pinned
+from services.core.words.agent_words import used
 from services.kit.database import Database
-from services.kit.outward import CallFailed
+from services.kit.outside.outward import CallFailed
 from services.kit.settings import Settings
 from services.processor.evidence import Evidence
 from services.processor.releases import look_up

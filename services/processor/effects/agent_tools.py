@@ -13,12 +13,12 @@ from pydantic import JsonValue
 from events.node import Problem
 from projections import flows
 from services.core.codes import Code
-from services.core.effects import AgentToolsRequest, Broke, Done, Outcome, Pinned
-from services.core.graph import Graph, compile_
+from services.core.language.graph import Graph, compile_
 from services.core.problems import Problem as Wrong
+from services.core.running.effects import AgentToolsRequest, Broke, Done, Outcome, Pinned
 from services.kit.database import Database
-from services.kit.openapi import Operation, operations
-from services.kit.outward import CallFailed
+from services.kit.outside.openapi import Operation, operations
+from services.kit.outside.outward import CallFailed
 from services.processor.releases import look_up
 from services.processor.tools.arguments import for_model
 from services.processor.tools.toolbox import Toolbox

@@ -10,10 +10,10 @@ from typing import Protocol
 
 from events.node import Problem
 from services.core.codes import Code
-from services.core.effects import AuditRequest, Broke, Judgement, Outcome
+from services.core.running.effects import AuditRequest, Broke, Judgement, Outcome
 from services.kit.audit.port import Judge, Nobody, NoOpinion, Passage
-from services.kit.logs import logger
-from services.kit.metrics import Metrics
+from services.kit.telling.logs import logger
+from services.kit.telling.metrics import Metrics
 
 
 class World(Protocol):

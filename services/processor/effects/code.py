@@ -9,8 +9,8 @@ from typing import Protocol
 
 from events.node import Problem
 from services.core.codes import Code
-from services.core.effects import Broke, CodeRequest, Done, Outcome
-from services.core.values import encodable
+from services.core.language.values import encodable
+from services.core.running.effects import Broke, CodeRequest, Done, Outcome
 from services.kit.sandbox import port
 from services.kit.sandbox.sandbox import Sandbox
 

@@ -12,9 +12,9 @@ from pydantic import JsonValue
 
 from events.node import Problem
 from services.core.codes import Code
-from services.core.effects import Broke, DatabaseRequest, Done, Outcome
-from services.kit.databases import DatabaseFailed
-from services.kit.outward import CallFailed
+from services.core.running.effects import Broke, DatabaseRequest, Done, Outcome
+from services.kit.outside.databases import DatabaseFailed
+from services.kit.outside.outward import CallFailed
 from services.kit.settings import Settings
 from services.processor.evidence import Evidence
 from services.processor.tools.statements import BadStatement, do

@@ -12,11 +12,11 @@ from pydantic import JsonValue
 
 from events.node import Problem
 from services.core.codes import Code
-from services.core.effects import Broke, DeepKnowledgeRequest, Done, Outcome, Piece
-from services.core.values import encodable, read
+from services.core.language.values import encodable, read
+from services.core.running.effects import Broke, DeepKnowledgeRequest, Done, Outcome, Piece
 from services.kit.models.port import ModelFailed
 from services.kit.models.register import Providers
-from services.kit.outward import CallFailed, Sending
+from services.kit.outside.outward import CallFailed, Sending
 from services.kit.settings import Settings
 from services.processor.evidence import Evidence
 from services.processor.tools.toolbox import Toolbox

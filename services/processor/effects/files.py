@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from events.node import Problem
 from services.core.codes import Code
-from services.core.effects import Broke, Done, FilesRequest, Outcome
+from services.core.running.effects import Broke, Done, FilesRequest, Outcome
 from services.kit.errors import FileGone, Unreachable
 from services.kit.files import Files
-from services.kit.outward import CallFailed, Sending, refused
+from services.kit.outside.outward import CallFailed, Sending, refused
 from services.kit.settings import Settings
 from services.processor.evidence import Evidence
 from services.processor.tools.toolbox import Toolbox

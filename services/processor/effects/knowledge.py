@@ -15,9 +15,9 @@ from pydantic import JsonValue
 from events.node import Problem
 from projections.tools import Tool
 from services.core.codes import Code
-from services.core.effects import Broke, Done, KnowledgeRequest, Outcome, Retrieved
-from services.core.values import encodable
-from services.kit.outward import CallFailed, Sending
+from services.core.language.values import encodable
+from services.core.running.effects import Broke, Done, KnowledgeRequest, Outcome, Retrieved
+from services.kit.outside.outward import CallFailed, Sending
 from services.kit.retrieval.port import Filters, Found, RetrievalFailed, Search
 from services.kit.retrieval.retrieval import Retrieval
 from services.kit.settings import Settings

@@ -17,17 +17,17 @@ from pydantic import JsonValue
 
 from events.node import Problem
 from services.core.codes import Code
-from services.core.effects import Broke, Called, ChatMessage, Done, FunctionCall, ModelRequest, Outcome, Piece, Responded, Tool
-from services.core.react import React
+from services.core.running.effects import Broke, Called, ChatMessage, Done, FunctionCall, ModelRequest, Outcome, Piece, Responded, Tool
+from services.core.words.react import React
 from services.kit.ids import new_id
-from services.kit.logs import logger
-from services.kit.metrics import Metrics
 from services.kit.models.port import Call, ModelFailed, Noted, Question, Token
 from services.kit.models.port import FunctionCall as FunctionCalled
 from services.kit.models.provider import Models
 from services.kit.models.register import Providers
-from services.kit.secrets import Secrets
+from services.kit.secrets.port import Secrets
 from services.kit.settings import Settings
+from services.kit.telling.logs import logger
+from services.kit.telling.metrics import Metrics
 from services.processor.where import Where, where
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
-from services.core.effects import Done, NoopRequest, Outcome
+from services.core.running.effects import Done, NoopRequest, Outcome
 
 
 async def perform(_request: NoopRequest, _world: object) -> AsyncGenerator[Outcome, None]:

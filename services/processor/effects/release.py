@@ -6,7 +6,7 @@ In comes a `ReleaseRequest`; out comes `Pinned`, or `Broke` with the code of the
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from services.core.effects import Outcome, ReleaseRequest
+from services.core.running.effects import Outcome, ReleaseRequest
 from services.kit.database import Database
 from services.processor.releases import look_up
 

@@ -13,13 +13,13 @@ from pydantic import JsonValue
 
 from events.node import Problem
 from services.core.codes import Code
-from services.core.effects import Broke, Done, Outcome, RepositoryRequest, Retrieved
-from services.core.values import encodable
+from services.core.language.values import encodable
+from services.core.running.effects import Broke, Done, Outcome, RepositoryRequest, Retrieved
 from services.kit.errors import SecretMissing
 from services.kit.models.register import Providers
 from services.kit.retrieval.port import Filters, Found, RetrievalFailed, Search
 from services.kit.retrieval.retrieval import Retrieval
-from services.kit.secrets import Secrets, is_reference
+from services.kit.secrets.port import Secrets, is_reference
 
 
 class World(Protocol):

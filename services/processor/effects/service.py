@@ -12,9 +12,9 @@ from pydantic import JsonValue
 
 from events.node import Problem
 from services.core.codes import Code
-from services.core.effects import Broke, Done, Outcome, ServiceRequest
-from services.core.values import read
-from services.kit.outward import CallFailed, Outward, Sending
+from services.core.language.values import read
+from services.core.running.effects import Broke, Done, Outcome, ServiceRequest
+from services.kit.outside.outward import CallFailed, Outward, Sending
 from services.kit.settings import Settings, variable
 from services.processor.evidence import Evidence
 from services.processor.tools.toolbox import Toolbox

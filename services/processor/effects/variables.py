@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from events.node import Problem
 from services.core.codes import Code
-from services.core.effects import Broke, Done, Outcome, VariablesRequest
+from services.core.running.effects import Broke, Done, Outcome, VariablesRequest
 from services.kit.errors import ProzessError
 from services.kit.settings import Settings
 from services.kit.variables import Variables

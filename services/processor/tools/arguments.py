@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from services.kit.openapi import Operation, Parameter, Schema
-from services.kit.outward import CallFailed
+from services.kit.outside.openapi import Operation, Parameter, Schema
+from services.kit.outside.outward import CallFailed
 
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"})
 _BUSINESS = 1

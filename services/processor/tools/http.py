@@ -12,10 +12,10 @@ from typing import Any, cast
 from pydantic import JsonValue
 
 from projections.tools import Tool
-from services.core.values import encodable, read
-from services.kit.openapi import Operation, Scheme, operations
-from services.kit.outward import Answer, CallFailed, Outward, Sending, refused
-from services.kit.redaction import without
+from services.core.language.values import encodable, read
+from services.kit.outside.openapi import Operation, Scheme, operations
+from services.kit.outside.outward import Answer, CallFailed, Outward, Sending, refused
+from services.kit.outside.redaction import without
 from services.processor.tools.arguments import Sent, address, form_of, headers_of, query_of, sent
 from services.processor.tools.port import Ready
 from services.processor.tools.register import Register

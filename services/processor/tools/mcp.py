@@ -20,10 +20,10 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import JsonValue
 
 from events.json_text import is_finite
-from services.core.values import MAX_DEPTH, deeper, encodable, read
-from services.kit.egress import EgressRefused
-from services.kit.outward import CallFailed, Outward
-from services.kit.redaction import without
+from services.core.language.values import MAX_DEPTH, deeper, encodable, read
+from services.kit.outside.egress import EgressRefused
+from services.kit.outside.outward import CallFailed, Outward
+from services.kit.outside.redaction import without
 from services.processor.tools.port import Ready
 from services.processor.tools.register import Register
 

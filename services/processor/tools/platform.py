@@ -10,9 +10,9 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
-from services.core.values import read
-from services.kit.openapi import Operation, operations
-from services.kit.outward import CallFailed, Outward, Sending
+from services.core.language.values import read
+from services.kit.outside.openapi import Operation, operations
+from services.kit.outside.outward import CallFailed, Outward, Sending
 from services.kit.settings import Settings
 from services.processor.tools.arguments import Sent, sent
 from services.processor.tools.port import Ready

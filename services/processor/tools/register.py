@@ -10,8 +10,8 @@ from projections import tools
 from projections.tools import Tool
 from services.kit.database import Database, is_gone
 from services.kit.errors import SecretMissing
-from services.kit.outward import CallFailed
-from services.kit.secrets import Secrets, is_reference
+from services.kit.outside.outward import CallFailed
+from services.kit.secrets.port import Secrets, is_reference
 
 
 class Register:

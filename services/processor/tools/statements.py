@@ -16,9 +16,9 @@ from pydantic_core import from_json, to_json
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.sql.elements import quoted_name
 
-from services.core.effects import Condition, DatabaseRequest
-from services.core.template import Constant, Unit, parse
-from services.kit.databases import DatabaseFailed
+from services.core.language.template import Constant, Unit, parse
+from services.core.running.effects import Condition, DatabaseRequest
+from services.kit.outside.databases import DatabaseFailed
 
 MOST = 10_000
 """Rows of one answer."""

@@ -6,9 +6,9 @@ In come ids of an app's tools and values; out go calls that are ready to go out.
 from pydantic import JsonValue
 
 from services.kit.database import Database
-from services.kit.databases import Databases
-from services.kit.outward import CallFailed, Outward
-from services.kit.secrets import Secrets
+from services.kit.outside.databases import Databases
+from services.kit.outside.outward import CallFailed, Outward
+from services.kit.secrets.port import Secrets
 from services.kit.settings import Settings
 from services.processor.tools import http
 from services.processor.tools.mcp import McpTools

@@ -9,13 +9,13 @@ from pydantic import JsonValue
 from events.node import Problem as Said
 from events.run import Usage
 from events.topics import slot_of_id
-from services.core.children import ChildTold, Ending, wish_of
-from services.core.effects import AgentCallRequest, AgentToolsRequest, Done, FunctionCall, KnowledgeRequest, ModelRequest, Pinned
-from services.core.graph import compile_
-from services.core.kind import Call
+from services.core.language.graph import compile_
+from services.core.language.kind import Call
 from services.core.problems import Problem
-from services.core.steps import ask
-from services.core.turn import Limits
+from services.core.running.children import ChildTold, Ending, wish_of
+from services.core.running.effects import AgentCallRequest, AgentToolsRequest, Done, FunctionCall, KnowledgeRequest, ModelRequest, Pinned
+from services.core.running.steps import ask
+from services.core.running.turn import Limits
 from tests.support.flows import Part, at, end, flow, retry, start
 from tests.support.spec import Story, told
 

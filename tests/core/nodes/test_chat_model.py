@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.core.effects import ChatMessage, ModelRequest
-from services.core.graph import compile_
+from services.core.language.graph import compile_
 from services.core.problems import Problem
+from services.core.running.effects import ChatMessage, ModelRequest
 from tests.support.flows import Part, at, end, flow, start
 from tests.support.spec import told
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.core.effects import Done, FunctionCall
-from services.core.graph import compile_
+from services.core.language.graph import compile_
 from services.core.problems import Problem
+from services.core.running.effects import Done, FunctionCall
 from tests.support.flows import at, changed, decision, end, flow, joiner, retry, start
 from tests.support.spec import told
 

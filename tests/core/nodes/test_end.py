@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.core.graph import compile_
+from services.core.language.graph import compile_
 from services.core.problems import Problem
 from tests.support.flows import at, changed, end, flow, start
 from tests.support.spec import told

@@ -9,10 +9,10 @@ from events.node import ChildStarted, Problem
 from events.question import QuestionAsked
 from events.run import Usage
 from events.topics import child_id, slot_of_id
-from services.core.children import ChildTold, Ending
-from services.core.effects import Broke, Piece, Pinned, ReleaseRequest
-from services.core.run import AnswerQuestion, request
-from services.core.turn import Limits
+from services.core.running.children import ChildTold, Ending
+from services.core.running.effects import Broke, Piece, Pinned, ReleaseRequest
+from services.core.running.run import AnswerQuestion, request
+from services.core.running.turn import Limits
 from tests.support.flows import Json, at, end, flow, retry, start, subflow
 from tests.support.spec import Story
 

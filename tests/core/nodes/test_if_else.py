@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.core.conditions import holds, together
-from services.core.graph import compile_
+from services.core.language.conditions import holds, together
+from services.core.language.graph import compile_
 from services.core.problems import Problem
 from tests.support.flows import at, branch, changed, end, flow, joiner, start, taking
 from tests.support.spec import told

@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.core.effects import CodeRequest, Done
-from services.core.graph import compile_
+from services.core.language.graph import compile_
 from services.core.problems import Problem
+from services.core.running.effects import CodeRequest, Done
 from tests.support.flows import Part, at, changed, end, flow, retry, start
 from tests.support.spec import Story, told
 

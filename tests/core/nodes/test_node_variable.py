@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.core.effects import Done, VariablesRequest
-from services.core.graph import compile_
+from services.core.language.graph import compile_
 from services.core.problems import Problem
+from services.core.running.effects import Done, VariablesRequest
 from services.core.variables import pool_of
 from tests.support.flows import Part, at, changed, end, flow, start
 from tests.support.spec import told, wish_to_start

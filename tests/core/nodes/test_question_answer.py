@@ -8,11 +8,11 @@ from events.commands import AnswerQuestion
 from events.envelope import Protected
 from events.question import Option
 from events.run import Usage
-from services.core.effects import ModelRequest
-from services.core.graph import compile_
+from services.core.language.graph import compile_
 from services.core.problems import Problem
-from services.core.run_state import Active
-from services.core.turn import Limits
+from services.core.running.effects import ModelRequest
+from services.core.running.run_state import Active
+from services.core.running.turn import Limits
 from tests.support.flows import Part, at, each, end, flow, joiner, llm, message, start
 from tests.support.spec import Story, told
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from services.core.effects import (
+from services.core.language.graph import compile_
+from services.core.problems import Problem
+from services.core.running.effects import (
     Condition,
     DatabaseRequest,
     DeepKnowledgeRequest,
@@ -14,8 +16,6 @@ from services.core.effects import (
     ServiceRequest,
     ToolRequest,
 )
-from services.core.graph import compile_
-from services.core.problems import Problem
 from tests.support.flows import Part, at, end, flow, start
 from tests.support.spec import Story, told
 

@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from services.core.kind import Node
+from services.core.language.kind import Node
 from services.core.nodes.wiki_prompt import work
-from services.core.wiki_words import LANGUAGES
+from services.core.words.wiki_words import LANGUAGES
 
 PASSAGES = [
     {"path": "b.py", "first": 40, "last": 60, "text": "second()"},

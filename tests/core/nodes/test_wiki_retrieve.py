@@ -1,6 +1,6 @@
 """`wiki-retrieve` in its run: what is asked of the effect, and what becomes of its answer."""
 
-from services.core.effects import Done, RepositoryRequest, Retrieved
+from services.core.running.effects import Done, RepositoryRequest, Retrieved
 from tests.support.flows import Part, at, end, flow, message, retry, start
 from tests.support.spec import Story, told
 

@@ -16,9 +16,9 @@ from events.topics import app_stream
 from services.api import app as api
 from services.api.api import Api
 from services.dev.asking import ask
-from services.kit import passwords
 from services.kit.ids import new_id
-from services.kit.serving import listen, serve
+from services.kit.program.serving import listen, serve
+from services.kit.secrets import passwords
 from services.kit.settings import LOOPBACK
 from services.kit.world import World
 from services.processor import app as processor

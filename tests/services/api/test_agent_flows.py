@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.services.api.bots import CHAT, asked, chunks, content, made
+from tests.services.api.children import cancelled_at_work, child_of
 from tests.services.api.conftest import House, W
 from tests.services.api.test_chat import content as told
 from tests.services.api.test_chat import frames, scripted
@@ -47,11 +48,6 @@ def summing(*required: str) -> dict[str, Any]:
 
 def observed(server: ModelServer, key: str) -> str:
     return str(server.calls(key)[-1].body["messages"][-1]["content"])
-
-
-async def child_of(house: House, run: str) -> str:
-    (child,) = [event["data"]["child"] for event in await record(house, run) if event["type"] == "child.started"]
-    return str(child)
 
 
 @pytest.mark.parametrize("mode", ["text", "outputs"])
@@ -105,12 +101,7 @@ async def test_cancelling_an_agents_run_ends_the_flow_that_it_called(house: Hous
     run_flow = await house.deploy(agent(called, model_server, turns=turns(AGENT_USER_INPUT="why")))
     async with house.chat(run_flow) as answer:
         run = answer.headers["x-event-id"]
-        async with house.http.stream("GET", f"/v1/runs/{run}/events") as events:
-            async for line in events.aiter_lines():
-                if line == "event: child.started":
-                    break
-        inner = await child_of(house, run)
-        assert (await house.http.post(f"/v1/runs/{run}/cancel")).status_code == 200
+        inner = await cancelled_at_work(house, run)
         model_server.release("cancel-tool", 2)
     assert [(await record(house, one))[-1]["type"] for one in (run, inner)] == ["run.cancelled", "run.cancelled"]
 

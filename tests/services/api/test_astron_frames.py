@@ -6,11 +6,11 @@ import pytest
 
 from events.node import DeltaRange, OutputReleased
 from events.run import Mode, RunCancelled
-from services.api.compact import record
+from services.api.answers.compact import record
+from services.api.answers.workflow_problems import problem
+from services.api.answers.wrong import Wrong
 from services.api.dialects.astron import Frames
-from services.api.whole_frames import Whole
-from services.api.workflow_problems import problem
-from services.api.wrong import Wrong
+from services.api.following.whole_frames import Whole
 from tests.services.api.stories import BEGAN, RUN, delta, failing, linear, node, started, thinking, told, unit, until
 from tests.support.samples import values
 

@@ -12,9 +12,9 @@ from events.app import Key
 from events.commands import RegisterApp
 from events.topics import app_stream
 from services.dev.asking import ask
-from services.kit import passwords
 from services.kit.audit.iflytek import Iflytek
 from services.kit.ids import new_id
+from services.kit.secrets import passwords
 from tests.services.api.conftest import House, W, bearer, running, serving
 from tests.services.api.test_chat import content, frames
 from tests.support.asking import direct

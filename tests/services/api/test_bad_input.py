@@ -11,8 +11,8 @@ from fastapi.routing import APIRoute
 
 from events.topics import COMMANDS
 from services.api.app import PARTS
+from services.api.gate.surfaces import Surface, surface_of
 from services.api.routes import chat, health, protocol, publishing, records, runs
-from services.api.surfaces import Surface, surface_of
 from tests.services.api.conftest import House, W
 from tests.services.api.test_chat import standard
 

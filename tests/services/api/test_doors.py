@@ -9,8 +9,8 @@ from fastapi.routing import APIRoute
 from structlog.testing import capture_logs
 
 from services.api import app as api
-from services.api.surfaces import Surface, current, surface_of
-from services.kit.health import missing
+from services.api.gate.surfaces import Surface, current, surface_of
+from services.kit.telling.health import missing
 from tests.services.api.conftest import BODY_LIMIT, House, W
 from tests.services.api.test_chat import standard
 

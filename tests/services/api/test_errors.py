@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.api.errors import TABLE
+from services.api.answers.errors import TABLE
 from services.core.codes import Code
-from services.kit.metrics_table import DOCUMENTED
+from services.kit.telling.metrics_table import DOCUMENTED
 from tests.services.api.conftest import House, W, running, serving
 from tests.services.api.test_chat import standard
 

@@ -11,8 +11,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from events.app import ALL_SCOPES
-from services.api.scopes import scope_of
-from services.api.surfaces import SPEAK_HTTP, Surface, surface_of
+from services.api.gate.scopes import scope_of
+from services.api.gate.surfaces import SPEAK_HTTP, Surface, surface_of
 from tests.services.api.conftest import House
 from tests.support.routes import SOCKET, Door, doors, kept
 

@@ -11,14 +11,14 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from events.acceptance import Accepted
 from events.topics import EVENTS
-from services.api import follow, tail
+from services.api.answers.problems import BadRequest, Gone, Missing
 from services.api.api import Api
 from services.api.app import run
-from services.api.follow import Follower
-from services.api.history import Page
-from services.api.problems import BadRequest, Gone, Missing
-from services.api.starting import opened
-from services.api.tail import Closed, Cut, Feed
+from services.api.asking.starting import opened
+from services.api.following import follow, tail
+from services.api.following.follow import Follower
+from services.api.following.history import Page
+from services.api.following.tail import Closed, Cut, Feed
 from services.kit.errors import Refused
 from services.kit.settings import LOOPBACK
 from tests.services.api.conftest import House, W, bearer
@@ -87,7 +87,7 @@ async def test_an_unknown_run_is_missing(house: House, source: str):
 async def test_rows_are_read_in_pages(house: House, monkeypatch: pytest.MonkeyPatch, page: int):
     run_, last = await finished(house)
     monkeypatch.setattr(tail.PartitionTail, "recent", lambda *_: None)
-    monkeypatch.setattr("services.api.history.PAGE", page)
+    monkeypatch.setattr("services.api.following.history.PAGE", page)
     monkeypatch.setattr(follow, "_READ", page)
     assert await everything(await opened(house.api, run_)) == list(range(1, last + 1))
 

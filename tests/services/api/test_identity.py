@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.kit import passwords
+from services.kit.secrets import passwords
 from tests.services.api.conftest import House, W, bearer, serving
 
 CHAT, GET = f"{W}/chat/completions", f"{W}/protocol/get"

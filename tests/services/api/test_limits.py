@@ -9,11 +9,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from services.api.limits import Limits, Ticket
-from services.api.problems import Refusal
+from services.api.answers.problems import Refusal
+from services.api.gate.limits import Limits, Ticket
 from services.kit.errors import Refused
-from services.kit.metrics import Metrics
 from services.kit.settings import Settings, load
+from services.kit.telling.metrics import Metrics
 from tests.services.api.conftest import House, W, bearer, running, serving
 from tests.services.api.test_chat import standard
 from tests.support.worlds import HandClock

@@ -10,8 +10,8 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.kit import logs
 from services.kit.settings import Settings
+from services.kit.telling import logs
 from tests.services.api.conftest import House, W, bearer, running, serving
 from tests.services.api.test_chat import standard
 from tests.support.flows import at, end, flow, start

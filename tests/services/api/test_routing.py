@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.api.routing import NoRoute, Offer, route
+from services.api.asking.routing import NoRoute, Offer, route
 
 BOTH = Offer(("small",), ("large", "other"))
 LOCAL, CLOUD = Offer(("small",), ()), Offer((), ("large", "other"))

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from services.api.answers.problems import Refusal
 from services.api.api import Api
-from services.api.problems import Refusal
-from services.api.signing import WINDOW_MS, signature
-from services.core import app as core_app
+from services.api.gate.signing import WINDOW_MS, signature
+from services.core.deciders import app as core_app
 from services.kit.world import World
 from tests.services.api.conftest import House, bearer
 from tests.support.worlds import HandClock

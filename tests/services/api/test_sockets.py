@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from services.api.signing import signature
+from services.api.gate.signing import signature
 from tests.services.api.bots import asked, content, made
 from tests.services.api.conftest import BODY_LIMIT, House, serving
 from tests.support.model_server import ModelServer

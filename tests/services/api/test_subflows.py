@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from events.topics import EVENTS
+from tests.services.api.children import cancelled_at_work, child_of
 from tests.services.api.conftest import House, W, bearer
 from tests.services.api.test_chat import content, frames, scripted
 from tests.services.api.test_questions import answered, asked, record
@@ -23,10 +24,6 @@ async def ran(house: House, flow_id: str, **more: Any) -> tuple[str, list[dict[s
     async with house.chat(flow_id, **more) as answer:
         found = await frames(answer)
     return answer.headers["x-event-id"], found
-
-
-async def child_of(house: House, run: str) -> str:
-    return next(event["data"]["child"] for event in await record(house, run) if event["type"] == "child.started")
 
 
 async def test_parent_and_child_name_each_other_and_the_tokens_add_up(house: House, model_server: ModelServer):
@@ -77,12 +74,7 @@ async def test_cancelling_the_parent_ends_the_child_and_its_call(house: House, m
     child = await house.deploy(scripted(model_server, text="one two three", hold=1, key="cancel-child"))
     async with house.chat(await house.deploy(around(child))) as answer:
         run = answer.headers["x-event-id"]
-        async with house.http.stream("GET", f"/v1/runs/{run}/events") as events:
-            async for line in events.aiter_lines():
-                if line == "event: child.started":
-                    break
-        inner = await child_of(house, run)
-        assert (await house.http.post(f"/v1/runs/{run}/cancel")).status_code == 200
+        inner = await cancelled_at_work(house, run)
         model_server.release("cancel-child", 3)
     ends = [(await record(house, one))[-1] for one in (run, inner)]
     assert [end_["type"] for end_ in ends] == ["run.cancelled", "run.cancelled"]

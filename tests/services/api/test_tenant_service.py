@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
-from services.api import known_apps
+from services.api.answers.problems import Refusal
 from services.api.api import Api
-from services.api.problems import Refusal
+from services.api.gate import known_apps
+from services.kit.outside.tenants import TenantService, signed
 from services.kit.settings import Settings
-from services.kit.tenants import TenantService, signed
 from tests.services.api.conftest import House, W, running, serving
 from tests.services.api.test_chat import standard
 from tests.support.tool_server import Asked, ToolServer, tool_server

@@ -10,10 +10,11 @@ from websockets.asyncio.client import connect
 from events.envelope import meta_of
 from events.topics import COMMANDS, EVENTS
 from tests.services.api.bots import asked, made
+from tests.services.api.children import child_of
 from tests.services.api.conftest import House, W
 from tests.services.api.test_chat import standard
 from tests.services.api.test_sockets import url
-from tests.services.api.test_subflows import around, child_of
+from tests.services.api.test_subflows import around
 from tests.support.flows import at, end, flow, start
 from tests.support.model_server import ModelServer
 

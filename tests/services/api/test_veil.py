@@ -9,8 +9,8 @@ from events.envelope import Event
 from events.node import NodeCompleted, NodeFailed, NodeStarted, OutputClosed, OutputReleased, Problem
 from events.question import AnswerHeld, QuestionAnswered, QuestionAsked
 from events.run import Audit, RunFailed, RunStarted
-from services.api.errors import TABLE
-from services.api.veil import Veil
+from services.api.answers.errors import TABLE
+from services.api.following.veil import Veil
 from tests.services.api.stories import started, told
 from tests.support.samples import full
 

@@ -4,12 +4,12 @@ import pytest
 
 from events.commands import BindFlow, DraftFlow, PublishFlow, RegisterApp
 from events.topics import SLOTS, minted_at, slot_of_id
-from services.core.definition import digest
-from services.core.graph import compile_
+from services.core.language.definition import digest
+from services.core.language.graph import compile_
 from services.dev import demo
 from services.dev.app import settings_for_dev
 from services.dev.welcome import address, lines
-from services.kit import passwords
+from services.kit.secrets import passwords
 from services.kit.settings import Settings, load, variable
 
 

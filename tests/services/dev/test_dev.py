@@ -15,10 +15,10 @@ import pytest
 from events.topics import COMMANDS, slot_of_id
 from services.cli import main
 from services.dev import demo
-from services.kit.serving import listen
+from services.kit.embedded.file import lock
+from services.kit.embedded.view import SqliteView
+from services.kit.program.serving import listen
 from services.kit.settings import Settings, variable
-from services.kit.sqlite_file import lock
-from services.kit.sqlite_view import SqliteView
 
 PATIENCE_S = 50
 

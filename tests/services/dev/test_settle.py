@@ -13,14 +13,14 @@ from events.envelope import Command
 from events.flow import Document
 from events.topics import COMMANDS, flow_stream
 from projections import flows
-from services.core.definition import digest
+from services.core.language.definition import digest
 from services.dev import demo
 from services.dev.asking import ask
 from services.kit.assemble import open_world
 from services.kit.database import Database
 from services.kit.errors import NotReady, Refused
 from services.kit.ids import new_id
-from services.kit.program import Parts, together
+from services.kit.program.frame import Parts, together
 from services.kit.settings import Settings, load
 from services.kit.world import World
 from services.processor import app as processor

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.kit.metrics import Metrics
+from services.kit.telling.metrics import Metrics
 
 INFRA = Path(__file__).parents[3] / "infra"
 RULES = [rule for group in yaml.safe_load((INFRA / "prometheus/alerts.yml").read_text())["groups"] for rule in group["rules"]]

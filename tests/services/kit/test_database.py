@@ -10,7 +10,7 @@ from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, Operationa
 
 from services.kit.database import Database, is_gone, url_of
 from services.kit.errors import Refused
-from services.kit.secret_table import secrets
+from services.kit.secrets.table import secrets
 from services.kit.settings import Settings
 from tests.support.programs import free_port
 

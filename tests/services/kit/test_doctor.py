@@ -9,8 +9,8 @@ from threading import Thread
 import pytest
 
 from services.kit.doctor import Finding, checked, examine
+from services.kit.embedded.log import SqliteLog
 from services.kit.settings import Settings, load
-from services.kit.sqlite import SqliteLog
 
 
 async def found(settings: Settings) -> dict[str, Finding]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.kit.egress import Egress, EgressRefused
-from services.kit.outward import CallFailed, Outward, Sending
+from services.kit.outside.egress import Egress, EgressRefused
+from services.kit.outside.outward import CallFailed, Outward, Sending
 from services.kit.settings import LOOPBACK, Settings
 from tests.support.fixtures.tool_server import tools
 from tests.support.tool_server import Sse, ToolServer

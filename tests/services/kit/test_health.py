@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.kit import health
 from services.kit.assemble import build_world
 from services.kit.errors import Refused
-from services.kit.serving import listen
+from services.kit.program.serving import listen
 from services.kit.settings import load
+from services.kit.telling import health
 from services.kit.world import World
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from events.topics import COMMANDS, DAY_MS, EVENTS
-from services.kit.kafka_settings import Durability, made_with, misfits
+from services.kit.kafka.settings import Durability, made_with, misfits
 
 DURABILITIES: tuple[Durability, ...] = ("replicated", "single")
 

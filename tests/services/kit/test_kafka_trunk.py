@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from events.envelope import Record, StoredRecord
-from services.kit import kafka_trunk
 from services.kit.errors import HistoryLost
-from services.kit.kafka_trunk import SharedTail, Trunks
+from services.kit.kafka import trunk as kafka_trunk
+from services.kit.kafka.trunk import SharedTail, Trunks
 
 TOPIC, PARTITION = "topic", 0
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import structlog
 
-from services.kit import logs
 from services.kit.errors import Refused
-from services.kit.log_files import Rotating
 from services.kit.settings import Settings
+from services.kit.telling import logs
+from services.kit.telling.log_files import Rotating
 
 
 @pytest.fixture(autouse=True)

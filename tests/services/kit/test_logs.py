@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from services.kit import logs
 from services.kit.settings import Settings
-from services.kit.traces import RUN, TRACE
+from services.kit.telling import logs
+from services.kit.telling.traces import RUN, TRACE
 
 
 @pytest.fixture

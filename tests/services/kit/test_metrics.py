@@ -6,7 +6,7 @@ from pathlib import Path
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.kit.metrics import Metrics, Tally
+from services.kit.telling.metrics import Metrics, Tally
 
 SERVICES = Path(__file__).parents[3] / "services"
 LABELS = {

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.kit.openapi import BadTool, check
+from services.kit.outside.openapi import BadTool, check
 from services.processor.tools.arguments import address, for_model, sent
 from tests.support.openapi import WEATHER, weather
 

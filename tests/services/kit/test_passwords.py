@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.kit import passwords
+from services.kit.secrets import passwords
 
 
 def test_only_the_same_secret_fits():

@@ -6,10 +6,10 @@ import signal
 
 import pytest
 
-from services.kit import program
 from services.kit.errors import LogInUse, Refused
-from services.kit.exits import ProgramError, guarded
-from services.kit.program import Parts, stoppable, together
+from services.kit.program import frame as program
+from services.kit.program.exits import ProgramError, guarded
+from services.kit.program.frame import Parts, stoppable, together
 
 
 async def until(stop: asyncio.Event) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from events.topics import COMMANDS
-from services.kit import kafka_shared, sqlite_writer
+from services.kit.embedded import writer as sqlite_writer
+from services.kit.embedded.groups import CHANGES, Changes
 from services.kit.errors import AppendFailed
-from services.kit.groups import CHANGES, Changes
-from services.kit.kafka_shared import SharedProducer
+from services.kit.kafka import shared as kafka_shared
+from services.kit.kafka.shared import SharedProducer
 from tests.contracts.log_place import a_record
 from tests.support.worlds import embedded_world
 

@@ -2,7 +2,7 @@
 
 import base64
 
-from services.kit.redaction import without
+from services.kit.outside.redaction import without
 
 KEY = "sk-sesame-0001"
 

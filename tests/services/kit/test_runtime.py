@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.kit import runtime
+from services.kit.program import runtime
 
 
 @pytest.fixture(autouse=True)

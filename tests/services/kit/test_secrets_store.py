@@ -11,11 +11,11 @@ from sqlalchemy import func, select
 from services.kit.clock import SystemClock
 from services.kit.database import Database
 from services.kit.errors import Refused, SecretMissing
-from services.kit.keyring import Keyring, MasterKey, keyring
-from services.kit.rotation import Resealed, reseal
-from services.kit.secret_table import secrets as table
-from services.kit.secrets import is_reference
-from services.kit.secrets_store import StoredSecrets
+from services.kit.secrets.keyring import Keyring, MasterKey, keyring
+from services.kit.secrets.port import is_reference
+from services.kit.secrets.rotation import Resealed, reseal
+from services.kit.secrets.store import StoredSecrets
+from services.kit.secrets.table import secrets as table
 from services.kit.settings import load
 
 MASTER = bytes(range(32))

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from services.kit.errors import Refused
-from services.kit.serving import listen, serve
+from services.kit.program.serving import listen, serve
 
 
 def test_a_taken_port_is_refused_with_what_to_do():

@@ -8,13 +8,13 @@ import sqlalchemy as sa
 import uvicorn
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.api.middleware import BodyLimit
-from services.api.problems import Problems
-from services.kit import serving
+from services.api.answers.problems import Problems
+from services.api.gate.middleware import BodyLimit
 from services.kit.database import Database
-from services.kit.egress import limits_of
 from services.kit.models.connections import Connections
 from services.kit.models.endpoint import endpoint_of
+from services.kit.outside.egress import limits_of
+from services.kit.program import serving
 from services.kit.settings import Settings, load
 from tests.support.worlds import HandClock
 

@@ -8,11 +8,11 @@ import pytest
 
 from events.envelope import Record
 from events.topics import COMMANDS, EVENTS
+from services.kit.embedded.file import slot_at
+from services.kit.embedded.heard import HeardLog
+from services.kit.embedded.log import SqliteLog
 from services.kit.errors import AppendFailed, HistoryLost
 from services.kit.log import Assigned
-from services.kit.sqlite import SqliteLog
-from services.kit.sqlite_file import slot_at
-from services.kit.sqlite_heard import HeardLog
 
 
 @pytest.fixture

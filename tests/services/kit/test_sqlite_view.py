@@ -8,9 +8,9 @@ import pytest
 
 from events.envelope import Record
 from events.topics import COMMANDS, EVENTS
+from services.kit.embedded.log import SqliteLog
+from services.kit.embedded.view import SqliteView
 from services.kit.errors import HistoryLost, Refused
-from services.kit.sqlite import SqliteLog
-from services.kit.sqlite_view import SqliteView
 
 
 @pytest.fixture

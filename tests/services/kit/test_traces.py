@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from services.kit import otlp
 from services.kit.errors import Refused
 from services.kit.settings import load
-from services.kit.traces import OFF, TRACE, Span, below, carried, fresh, named, sampled, span_id, trace_id
+from services.kit.telling import otlp
+from services.kit.telling.traces import OFF, TRACE, Span, below, carried, fresh, named, sampled, span_id, trace_id
 from tests.support.collector import Collector
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

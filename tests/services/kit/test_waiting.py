@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from services.kit import waiting
+from services.kit.telling import waiting
 from services.kit.world import World
 from tests.support.worlds import embedded_world
 

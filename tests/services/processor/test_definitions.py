@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 
-from services.core.definition import digest
+from services.core.language.definition import digest
 from services.core.problems import Problem
 from services.kit.world import World
 from services.processor import definitions

@@ -16,7 +16,7 @@ from events.envelope import Envelope, Meta
 from events.ownership import PartitionClaimed
 from infra.kafka.broker import LocalBroker
 from services.kit.ids import new_id
-from services.kit.kafka import KafkaLog
+from services.kit.kafka.log import KafkaLog
 from services.kit.world import World
 from services.processor import app
 from services.processor.app import FaustEnded, FaustMember

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from services.core.effects import Piece
-from services.core.run import GoOn, Told
-from services.core.run_state import Errand
+from services.core.running.effects import Piece
+from services.core.running.run import GoOn, Told
+from services.core.running.run_state import Errand
 from services.processor import inbox
 from services.processor.inbox import Inbox, Moved
 

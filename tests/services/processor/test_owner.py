@@ -10,7 +10,7 @@ from events.delta import NodeDelta
 from events.node import NodeStarted
 from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunCancelled, RunCompleted, RunFailed
-from services.core.turn import MAX_EVENTS
+from services.core.running.turn import MAX_EVENTS
 from services.kit.world import World
 from services.processor import inbox, pipeline
 from tests.support.documents import model_flow, plain_flow, wide_flow

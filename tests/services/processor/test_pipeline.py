@@ -10,7 +10,7 @@ from events.envelope import Envelope, Record, meta_of
 from events.node import OutputClosed
 from services.kit.blobs import FolderBlobs
 from services.kit.errors import AppendFailed, HistoryLost
-from services.kit.metrics import Metrics
+from services.kit.telling.metrics import Metrics
 from services.processor import pipeline as module
 from services.processor.pipeline import Pipeline
 from tests.support.record import soon

@@ -12,9 +12,9 @@ from events.question import QuestionAsked
 from events.refusal import CommandRefused
 from events.run import RunCompleted, RunFailed, RunStarted
 from projections import chat_messages
-from services.core.chats import Chats
-from services.core.graph import compile_
+from services.core.language.graph import compile_
 from services.core.problems import Problem
+from services.core.running.chats import Chats
 from services.kit.world import World
 from services.processor.recalling import Recalling
 from tests.support.asking import direct

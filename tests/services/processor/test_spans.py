@@ -5,8 +5,8 @@ from typing import Any
 from events.envelope import Event
 from events.node import NodeCompleted, NodeFailed, NodeStarted, Problem
 from events.run import ParentRun, RunCompleted, RunFailed, RunStarted
-from services.core.run_state import Active, Errand
-from services.kit.traces import Span, below, span_id
+from services.core.running.run_state import Active, Errand
+from services.kit.telling.traces import Span, below, span_id
 from services.processor.deciding import Step
 from services.processor.spans import Spans
 from tests.support import samples

@@ -13,7 +13,7 @@ from events.envelope import Record, encode
 from events.ownership import PartitionClaimed
 from events.run import RunStarted
 from services.kit.errors import NotMember
-from services.kit.obstacles import Obstacles
+from services.kit.telling.obstacles import Obstacles
 from services.kit.world import World
 from services.processor.reading import Poisoned
 from services.processor.takeover import take_over

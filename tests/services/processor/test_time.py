@@ -6,7 +6,7 @@ from collections.abc import Callable
 from events.delta import NodeDelta
 from events.node import NodeTimedOut
 from events.run import RunFailed, RunTimedOut
-from services.core.run import GRACE_MS
+from services.core.running.run import GRACE_MS
 from services.kit.world import World
 from services.processor.timers import Timers
 from tests.support.documents import model_flow

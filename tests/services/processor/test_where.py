@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.core.effects import ModelRequest
+from services.core.running.effects import ModelRequest
 from services.kit.models.port import ModelFailed
 from services.kit.models.register import Found
 from services.kit.settings import Settings

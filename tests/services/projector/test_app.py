@@ -13,8 +13,8 @@ from projections import runs
 from services.kit.database import Database
 from services.kit.errors import Refused
 from services.kit.log import Assigned, Member, Revoked
-from services.kit.metrics import Metrics
 from services.kit.rows import Rows
+from services.kit.telling.metrics import Metrics
 from services.kit.world import World
 from services.projector import app
 from services.projector.handler import Poisoned

@@ -13,10 +13,10 @@ from events.run import RunFailed
 from events.topics import flow_stream, run_stream
 from projections import checkpoints, runs
 from projections.schema import metadata
-from services.kit import secret_table
 from services.kit.database import Database
 from services.kit.errors import NotReady, Refused
 from services.kit.rows import Rows
+from services.kit.secrets import table as secret_table
 from services.kit.world import World
 from services.projector import rebuild as rebuilding
 from services.projector import refold, shadow

@@ -7,8 +7,8 @@ from events.commands import CancelRun, StartRun
 from events.envelope import Command, Envelope, Meta, Record, encode
 from events.node import Problem
 from services.core.codes import Code
-from services.core.effects import Broke, Done, ModelRequest, Outcome, Piece, Request
-from services.core.graph import Graph, compile_
+from services.core.language.graph import Graph, compile_
+from services.core.running.effects import Broke, Done, ModelRequest, Outcome, Piece, Request
 from tests.support.documents import model_flow, plain_flow
 from tests.support.samples import minimal, values
 from tests.support.worlds import NOON

@@ -11,10 +11,10 @@ from events import topics
 from events.catalogue import Unknown, decode
 from events.envelope import Event
 from services.core.codes import Code
-from services.core.effects import Outcome
-from services.core.run import Due, GoOn, TakenOver, Told, due_at, request
-from services.core.run_state import Errand, errand_of
-from services.core.turn import Limits
+from services.core.running.effects import Outcome
+from services.core.running.run import Due, GoOn, TakenOver, Told, due_at, request
+from services.core.running.run_state import Errand, errand_of
+from services.core.running.turn import Limits
 from services.kit.errors import AppendFailed, HistoryLost, NotMember
 from services.processor.claiming import Overtaken
 from services.processor.deciding import Deciding, Move, Step

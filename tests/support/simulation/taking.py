@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from events import topics
 from events.acceptance import Checkpoint
 from events.envelope import Record, StoredRecord
-from services.core.run_state import Place
+from services.core.running.run_state import Place
 from services.kit.errors import AppendFailed, NotMember
 from services.processor.claiming import Ask, Bounds, Confirm, Identity, Read, Write, taking_over
 from tests.support.simulation import flows

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from events import topics
 from events.envelope import Record, meta_of
-from services.core.run_state import Place
+from services.core.running.run_state import Place
 from tests.support.simulation import flows
 from tests.support.simulation.choices import Choices, Over
 from tests.support.simulation.fold import claim_in

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.core.effects import Broke, CodeRequest, Done
+from services.core.running.effects import Broke, CodeRequest, Done
 from tests.support.fixtures.effects import effect_settings, effect_world, outcomes_of
 
 

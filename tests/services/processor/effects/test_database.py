@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from services.core.effects import Condition, DatabaseRequest, Done
+from services.core.running.effects import Condition, DatabaseRequest, Done
 from services.kit.database import Database
 from services.processor.effects import EffectWorld
 from services.processor.tools.statements import plain

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.core.effects import Done, ToolAnswered, ToolRequest, ToolSent
+from services.core.running.effects import Done, ToolAnswered, ToolRequest, ToolSent
 from services.kit.database import Database
 from services.processor.effects import EffectWorld
 from tests.support.fixtures.effect_tools import keep, secret, tool_rows, tool_world

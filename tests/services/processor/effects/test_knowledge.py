@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.core.effects import DeepKnowledgeRequest, Done, KnowledgeRequest, Retrieved, ServiceRequest, ToolSent
+from services.core.running.effects import DeepKnowledgeRequest, Done, KnowledgeRequest, Retrieved, ServiceRequest, ToolSent
 from services.kit.database import Database
 from services.kit.models.register import Found, unknown
 from services.processor.effects import EffectWorld

@@ -3,7 +3,7 @@
 import hashlib
 
 from events.run import Usage
-from services.core.effects import Called, ChatMessage, Done, Responded
+from services.core.running.effects import Called, ChatMessage, Done, Responded
 from services.processor.effects.llm import digest
 from tests.support.fixtures.effects import AskModel
 from tests.support.model_server import ModelServer, model

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.core.effects import ChatMessage, FunctionCall, Tool
+from services.core.running.effects import ChatMessage, FunctionCall, Tool
 from services.kit.models.calls import Calls
 from services.kit.models.port import Fragment, ModelFailed
 from tests.support.fixtures.effects import AskModel

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.core.effects import Broke
+from services.core.running.effects import Broke
 from tests.support.fixtures.effects import AskModel
 from tests.support.model_server import ModelServer
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.core.effects import Broke, ChatMessage, Responded
+from services.core.running.effects import Broke, ChatMessage, Responded
 from services.processor.effects import EffectWorld
 from tests.support.fixtures.effects import AskModel, Outcomes, PlainSecrets, effect_settings, effect_world, model_request, outcomes_of
 from tests.support.model_server import ModelServer, model

@@ -8,7 +8,7 @@ from typing import ClassVar
 import anyio.to_thread
 import pytest
 
-from services.core.effects import Called, Piece
+from services.core.running.effects import Called, Piece
 from services.kit.models.port import Part, Token
 from services.processor.effects import EffectWorld, perform
 from tests.support.fixtures.effects import effect_world, model_request, outcomes_of

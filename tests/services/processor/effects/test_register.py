@@ -6,11 +6,11 @@ from typing import Any, get_args
 import anyio.to_thread
 import pytest
 
-from services.core.effects import ChatMessage, Done, ModelRequest, NoopRequest, Request
+from services.core.running.effects import ChatMessage, Done, ModelRequest, NoopRequest, Request
 from services.kit.errors import Refused
-from services.kit.metrics import Metrics
 from services.kit.models.offline import text_for
 from services.kit.models.port import Question
+from services.kit.telling.metrics import Metrics
 from services.processor.effects import EFFECTS, effect_world, perform
 from tests.support.fixtures.effects import LeapingClock, PlainSecrets, effect_settings, model_request, outcomes_of
 from tests.support.model_server import ModelServer, model

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.core.effects import Done, RepositoryRequest, Retrieved
+from services.core.running.effects import Done, RepositoryRequest, Retrieved
 from services.kit.retrieval.retrieval import Retrieval
 from tests.support.fixtures.effects import PlainSecrets, effect_settings, effect_world, outcomes_of
 
