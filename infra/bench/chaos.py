@@ -18,6 +18,7 @@ from infra.kafka.broker import CannotStart, LocalBroker
 BROKER = "broker"
 _LOOK_S = 1.0
 _WEIGH_S = 5.0
+_AROUND_S = 30.0
 
 
 @dataclass
@@ -29,6 +30,8 @@ class Chaos:
     every_s: float
     seed: int
     killed: Counter[str] = field(default_factory=Counter[str])
+    broken: list[float] = field(default_factory=list[float])
+    """When the broker was killed, on the monotonic clock."""
     ended: Counter[str] = field(default_factory=Counter[str])
     last_words: list[str] = field(default_factory=list[str])
     """Of those who ended by themselves."""
@@ -67,10 +70,15 @@ class Chaos:
             found[name] = (median(grown[:quarter]), median(grown[-quarter:]), max(grown))
         return found
 
+    def spared(self, at: float) -> bool:
+        """Whether no broker was killed around this time."""
+        return all(abs(at - broken) > _AROUND_S for broken in self.broken)
+
     async def _kill(self, name: str) -> None:
         self.killed[name] += 1
         if name == BROKER:
             assert self.broker is not None, "only a broker that is there is drawn"
+            self.broken.append(time.monotonic())
             await asyncio.to_thread(self.broker.stop, signal.SIGKILL)
             await self._start_the_broker(self.broker)
         elif self.fleet.runs(name):

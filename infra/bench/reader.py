@@ -33,7 +33,7 @@ class Reader:
         """From the question to the first piece of the answer."""
         self.longest_s = 0.0
         """The longest silence between two pieces."""
-        self._began = self._last = 0.0
+        self.began = self._last = 0.0
 
     @property
     def text(self) -> str:
@@ -50,7 +50,7 @@ class Reader:
             **({"chat_id": chat} if chat else {}),
         }
         headers = {"Idempotency-Key": key} if key else {}
-        self._began = self._last = time.monotonic()
+        self.began = self._last = time.monotonic()
         async with asyncio.timeout(PATIENCE_S):
             while not self.run:
                 await self._attempt("POST", _PATH, until, json=body, headers=headers)
@@ -96,7 +96,7 @@ class Reader:
                 return
             if piece := choice["delta"]["content"]:
                 now = time.monotonic()
-                self.first_s = self.first_s or now - self._began
+                self.first_s = self.first_s or now - self.began
                 self.longest_s = max(self.longest_s, now - self._last)
                 self._last = now
                 self.words.append(piece)

@@ -250,6 +250,7 @@ def _postgres() -> Iterator[str]:
 
 def _report(head: dict[str, Any], load: Load, chaos: Chaos, verdict: Verdict) -> str:
     first = [reader.first_s for reader in load.readers if reader.first_s]
+    spared = [reader.first_s for reader in load.readers if reader.first_s and chaos.spared(reader.began)]
     silence = [reader.longest_s for reader in load.readers if reader.words]
     refused = Counter(why.partition(" ")[0] for reader in load.readers for why in reader.refusals)
     kinds = Counter(verdict.ends.values())
@@ -269,6 +270,7 @@ def _report(head: dict[str, Any], load: Load, chaos: Chaos, verdict: Verdict) ->
         f"| ended without being killed, started again | {', '.join(f'{n} {c}' for n, c in sorted(chaos.ended.items())) or 'none'} |",
         f"| connections lost or refused, and taken up again | {', '.join(f'{n} {c}' for n, c in refused.most_common()) or 'none'} |",
         f"| first text, p50 / p99 / longest | {_percentiles(first)} |",
+        f"| the same, where no broker was killed within 30 s | {_percentiles(spared)} |",
         f"| longest silence in a stream, p50 / p99 / longest | {_percentiles(silence)} |",
         f"| lost, accepted twice, shown otherwise, with a gap | {len(verdict.wrong)} |",
         "",
