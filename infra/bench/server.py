@@ -7,7 +7,6 @@
 from typing import cast
 
 from services.cli import main
-from services.core.codes import Code
 from services.core.language.kind import Asking, Finished, Inputs, Kind, Node, Params
 from services.core.language.kinds import KINDS
 from services.core.running.effects import NoopRequest
@@ -23,7 +22,7 @@ def _conclude(_node: Node, _content: str, _reasoning: str) -> Finished:
     return Finished()
 
 
-NOOP = Kind(name=NAME, params=Params, failure=Code.NODE_RUN_ERROR, ask=_ask, conclude=_conclude)
+NOOP = Kind(name=NAME, params=Params, ask=_ask, conclude=_conclude)
 
 if __name__ == "__main__":
     cast("dict[str, Kind]", KINDS)[NAME] = NOOP
