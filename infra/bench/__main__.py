@@ -104,7 +104,7 @@ def _parts(
 
     async def first() -> Figures:
         flow = await served.deploy(answer_flow(model, QUICK))
-        one = await figures.first_token(served, model, flow, QUICK, 1, runs // 2)
+        one = await figures.first_token(served, model, flow, QUICK, 1, runs)
         return {**one, **await figures.first_token(served, model, flow, QUICK, figures.STREAMS, 20)}
 
     async def tokens() -> Figures:

@@ -74,6 +74,7 @@ async def steps(service: Service, flow: str, raw: list[float], runs: int, second
 async def first_token(service: Service, model: int, flow: str, pace: str, streams: int, rounds: int) -> Figures:
     """How much later the first token comes through us than from the model, in turns, so that both see the same machine."""
     here, there = list[float](), list[float]()
+    await together(service.port, KEY, streams, 0, asked_for(flow), rounds=3)
     await service.rest()
     for _ in range(rounds):
         there += [one.first for one in (await together(model, KEY, streams, 0, asked_directly(pace), rounds=1))[1]]
