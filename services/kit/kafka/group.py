@@ -161,8 +161,8 @@ class KafkaMember(ConsumerRebalanceListener):
         while True:
             try:
                 await self._consumer.getone()  # nothing comes, all is paused: it raises what goes wrong in the group
-            except driver.KafkaError as wrong:
-                _log.warning("group %s was lost and is joined again: %s", self._group, wrong)
+            except (driver.KafkaError, AssertionError) as wrong:  # the driver's own task may end with one when an assignment ends meanwhile
+                _log.warning("group %s was lost and is joined again: %s", self._group, wrong or type(wrong).__name__)
                 self._lose()
                 await self._part()
                 await patiently(None, self._join)
