@@ -30,13 +30,14 @@ from tests.support.tool_server import Asked, tool_server
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(400)]
 WORDS = [f"w{index} " for index in range(1, 41)]
 TEXT = "".join(WORDS)
+PARTITIONS = 8
 RUNS, PAUSE_S = (400, 30) if os.environ.get("PROZESS_FULL_FAULTS") else (120, 8)
 
 
 @pytest.fixture(scope="module")
 def fleet(kafka: str, postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    more = {"partitions": 8, "egress_networks": "127.0.0.0/8"}
+    more = {"partitions": PARTITIONS, "egress_networks": "127.0.0.0/8"}
     with postgres.database(postgres_server) as database, on_kafka(TWO_OF_EACH, kafka, database, folder, **more) as fleet:
         yield fleet
 
@@ -44,8 +45,16 @@ def fleet(kafka: str, postgres_server: str, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 async def client(fleet: Fleet) -> AsyncIterator[httpx.AsyncClient]:
     await asyncio.to_thread(fleet.wait_ready)
+    await found("a share of the partitions for each processor", lambda: shared(fleet))
     async with clients(fleet.urls[0]) as client:
         yield client
+
+
+async def shared(fleet: Fleet) -> bool:
+    """Whether the processors have settled who owns what: one that was started again takes its share a while after it is ready."""
+    metrics = [await asyncio.to_thread(fleet.measured, name, "prozess_partitions_owned") for name in fleet.of("processor")]
+    owned = [sum(one.values()) for one in metrics]
+    return min(owned) > 0 and sum(owned) == PARTITIONS
 
 
 @pytest.fixture
