@@ -5,7 +5,7 @@ In comes a record of the commands or of the events; out goes what it says, or `P
 
 from types import TracebackType
 
-from events.catalogue import Unknown, envelope_at
+from events.catalogue import Unknown, decode
 from events.envelope import Damaged, Envelope, StoredRecord
 from services.kit.blobs import Blobs, unpack
 from services.kit.errors import BlobMissing, ProzessError
@@ -33,6 +33,9 @@ class naming:  # noqa: N801 (reads as a word: `with naming(...)`; a generator wo
 
 
 async def opened(topic: str, partition: int, stored: StoredRecord, blobs: Blobs) -> Envelope:
-    """The whole envelope of a record. Raises `Poisoned`."""
+    """The whole envelope of a record as the log holds it, even where it was made here: what is decided is what is on the record.
+
+    Raises `Poisoned`.
+    """
     with naming(topic, partition, stored.offset):
-        return envelope_at(await unpack(stored, blobs))
+        return decode((await unpack(stored, blobs)).record)
