@@ -16,6 +16,7 @@ from events.topics import app_stream, slot_of
 from projections import apps
 from services.api.answers.problems import Refusal
 from services.api.asking.commander import Commander
+from services.api.gate.limits import SOON_S, TOO_MANY, over
 from services.kit.outside.outward import CallFailed
 from services.kit.outside.tenants import Tenant, TenantService
 from services.kit.secrets import passwords
@@ -66,7 +67,8 @@ class KnownApps:
             asking = self._asking.get(name)
             if asking is None:
                 if len(self._asking) >= _WAITING:
-                    raise self._too_many()
+                    words = "too many apps are asked about at the tenant service"
+                    raise over(self._world.metrics, "app_lookups", TOO_MANY, words, SOON_S)
                 asking = self._asking[name] = asyncio.create_task(self._asked(self._service, name, known))
                 asking.add_done_callback(lambda _: self._asking.pop(name, None))
             answer = await asyncio.shield(asking)
@@ -135,10 +137,6 @@ class KnownApps:
             await self._commander.change(wish, stream=stream, slot=slot_of(stream), app=found.app, actor=ORIGIN)
         except Refusal as no:
             logs.logger(__name__).info("an app of the tenant service is one of ours meanwhile", code=no.code)
-
-    def _too_many(self) -> Refusal:
-        self._world.metrics.limited.labels("app_lookups").inc()
-        return Refusal(20903, "too many apps are asked about at the tenant service; try again in 1 s", 429, {"Retry-After": "1"})
 
     def _until(self, milliseconds: int, no: tuple[int, str] | None = None) -> _Answer:
         return _Answer(self._world.clock.now() + milliseconds, no)

@@ -21,8 +21,8 @@ from services.kit.errors import Refused
 from services.kit.settings import Settings
 from services.kit.telling.metrics import Metrics
 
-_TOO_OFTEN, _TOO_MANY = 20902, 20903
-_SOON_S = 1
+_TOO_OFTEN, TOO_MANY = 20902, 20903
+SOON_S = 1
 _OTHER_HANDLES = 256
 """File handles that are not streams: the log, the rows, models."""
 
@@ -59,7 +59,7 @@ class Limits:
     def enter(self) -> Ticket:
         """A request begins. Raises `Refusal` over the instance's limit."""
         if self.requests >= self._settings.max_concurrent_requests:
-            raise self._over("instance_requests", _TOO_MANY, "too many requests at once", _SOON_S)
+            raise self._over("instance_requests", TOO_MANY, "too many requests at once", SOON_S)
         self.requests += 1
         return Ticket()
 
@@ -84,20 +84,20 @@ class Limits:
         """The request is this app's. Raises `Refusal` where it calls too often or has too many requests open."""
         if self._rate is not None and not self._windows.hit(self._rate, app):
             reset = self._windows.get_window_stats(self._rate, app).reset_time
-            wait = max(_SOON_S, math.ceil(reset - self._clock.now() / 1000))
+            wait = max(SOON_S, math.ceil(reset - self._clock.now() / 1000))
             raise self._over("app_rate", _TOO_OFTEN, f"the app may call {self._rate}", wait)
         if ticket is None or ticket.app:
             return
         most = self._settings.app_requests
         if most and self._of_apps[app] >= most:
-            raise self._over("app_requests", _TOO_MANY, f"the app may have {most} requests open at once", _SOON_S)
+            raise self._over("app_requests", TOO_MANY, f"the app may have {most} requests open at once", SOON_S)
         ticket.app = app
         self._of_apps[app] += 1
 
     def follow(self) -> None:
         """Whether one more stream may be followed now. Raises `Refusal`."""
         if self.streams >= self._most_streams:
-            raise self._over("instance_streams", _TOO_MANY, "too many streams at once", _SOON_S)
+            raise self._over("instance_streams", TOO_MANY, "too many streams at once", SOON_S)
 
     def start(self, app: str) -> None:
         """Whether one more run may start now. Raises `Refusal`."""
@@ -106,11 +106,11 @@ class Limits:
         if settings.max_workflow_executions and len(self._runs) >= settings.max_workflow_executions:
             self._sweep()
             if len(self._runs) >= settings.max_workflow_executions:
-                raise self._over("instance_executions", _TOO_MANY, "too many runs at once", _SOON_S)
+                raise self._over("instance_executions", TOO_MANY, "too many runs at once", SOON_S)
         if settings.app_executions and self._of(app) >= settings.app_executions:
             self._sweep()
             if self._of(app) >= settings.app_executions:
-                raise self._over("app_executions", _TOO_MANY, f"the app may have {settings.app_executions} runs at once", _SOON_S)
+                raise self._over("app_executions", TOO_MANY, f"the app may have {settings.app_executions} runs at once", SOON_S)
 
     def started(self, run: str, app: str) -> None:
         """A run of this app started."""
@@ -121,7 +121,7 @@ class Limits:
     def reading(self) -> Generator[None]:
         """A past run is read. Raises `Refusal` over the limit."""
         if self._fetches >= self._settings.max_history_fetches:
-            raise self._over("instance_history", _TOO_MANY, "too many past runs are read at once", _SOON_S)
+            raise self._over("instance_history", TOO_MANY, "too many past runs are read at once", SOON_S)
         self._fetches += 1
         try:
             yield
@@ -153,8 +153,13 @@ class Limits:
         self._runs = {run: known for run, known in self._runs.items() if known[1] > oldest and self._goes_on(run)}
 
     def _over(self, limit: str, code: int, words: str, wait_s: int) -> Refusal:
-        self._metrics.limited.labels(limit).inc()
-        return Refusal(code, f"{words}; try again in {wait_s} s", 429, {"Retry-After": str(wait_s)})
+        return over(self._metrics, limit, code, words, wait_s)
+
+
+def over(metrics: Metrics, limit: str, code: int, words: str, wait_s: int) -> Refusal:
+    """The refusal of who is over a limit, counted."""
+    metrics.limited.labels(limit).inc()
+    return Refusal(code, f"{words}; try again in {wait_s} s", 429, {"Retry-After": str(wait_s)})
 
 
 def _rate(text: str) -> RateLimitItem | None:
