@@ -177,7 +177,7 @@ async def sealed(connection: AsyncConnection, app: str) -> list[str]:
     kept = (app_keys.c.app == app, app_keys.c.enabled, app_keys.c.secret_ref.is_not(None), apps.c.enabled)
     wanted = sa.select(app_keys.c.secret_ref, app_keys.c.scopes).join(apps, apps.c.app == app_keys.c.app).where(*kept)
     rows = (await connection.execute(wanted.order_by(app_keys.c.key))).mappings()
-    return [row["secret_ref"] for row in rows if "run" in row["scopes"].split(",")]
+    return [row["secret_ref"] for row in rows if _is_for_running(row["scopes"])]
 
 
 async def pair(connection: AsyncConnection, app: str) -> tuple[str, str] | None:
@@ -185,7 +185,11 @@ async def pair(connection: AsyncConnection, app: str) -> tuple[str, str] | None:
     kept = (app_keys.c.app == app, app_keys.c.enabled, app_keys.c.secret_ref.is_not(None))
     wanted = sa.select(app_keys.c.key, app_keys.c.secret_ref, app_keys.c.scopes).where(*kept).order_by(app_keys.c.created, app_keys.c.key)
     rows = (await connection.execute(wanted)).all()
-    return next(((row.key, row.secret_ref) for row in rows if "run" in row.scopes.split(",")), None)
+    return next(((row.key, row.secret_ref) for row in rows if _is_for_running(row.scopes)), None)
+
+
+def _is_for_running(scopes: str) -> bool:
+    return "run" in scopes.split(",")
 
 
 async def listing(connection: AsyncConnection) -> list[App]:
