@@ -8,12 +8,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from services.processor.ids import Id, time_of
 from services.processor.snapshots import added, share
 
 CHUNK = 400
 """Ids in one record of remembered ids."""
-Id = tuple[str, ...]
-"""What is remembered of a command, an idempotency key, or a run that ended: its kind, what it is, at the end its time (ms)."""
 
 
 def ids_stream(number: int) -> str:
@@ -128,7 +127,7 @@ class Book:
         """A chunk of ids is in the newest set."""
         if number >= max(self.chunks, default=0):
             self.chunk = list(ids)
-        self.chunks[number] = (len(ids), max(int(one[-1]) for one in ids))
+        self.chunks[number] = (len(ids), max(map(time_of, ids)))
 
     def _chunks(self, since: int) -> list[Draft]:
         """The newest chunk grows and full ones follow; chunks of which everything is forgotten go."""

@@ -1,11 +1,9 @@
 """How a partition is taken over (law 3), step by step, as a plan that waits for nothing itself.
 
-The plan asks (`Bounds`, `Read`, `Confirm`, `Write`, `Identity`) and is sent the answers; out comes what was taken. The
-program answers from the log (`services.processor.takeover`), the simulation in the tests from a log that lies in its way.
+The plan asks (`services.processor.plan`) and is sent the answers; out comes what was taken.
 """
 
 from collections.abc import Callable, Container, Generator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -15,6 +13,7 @@ from events.acceptance import Acceptance, Cause
 from events.envelope import Envelope, Meta, Record, StoredRecord, encode, meta_of
 from events.ownership import PartitionClaimed
 from services.processor.deciding import SOURCE
+from services.processor.plan import Ask, Bounds, Confirm, Identity, Plan, Read, Write
 from services.processor.reading import Poisoned, naming
 from services.processor.restoring import restored
 from services.processor.snapshots import Found, Misfit
@@ -24,45 +23,6 @@ _READ = 1_000
 _NEAR = 100
 """So many commands before the newest cause are looked at as well: a log that lost its end may have grown again."""
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What is the topic's id? Answer: str."""
-
-    topic: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What is the first offset, and which will the next record get? Answer: (int, int)."""
-
-    topic: str
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Records from `start` on. Answer: a sequence of `StoredRecord`, empty at the end."""
-
-    topic: str
-    start: int
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    """Does the group still say that the partition is ours? No answer; who does not get it closes the plan."""
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Append this claim, alone, with a producer that nobody else has. No answer; a failure ends the plan."""
-
-    claim: Record
-
-
-Ask = Identity | Bounds | Read | Confirm | Write
-Plan = Generator[Ask, Any, int]
 
 
 class Overtaken(Exception):
@@ -99,7 +59,7 @@ def taking_over(
     yield from _folding(fold, state, partition, must)
     if fold.claim != claim:
         raise Overtaken(f"claim {fold.claim} counts, ours does not")
-    resume = yield from resuming(partition, commands, fold.cause, state.known, now() - REMEMBERED_MS)
+    resume = yield from resuming(partition, commands, fold.cause, state.ids, now() - REMEMBERED_MS)
     state.forget(now())
     return resume
 
@@ -173,7 +133,7 @@ def restoring(
         (before,) = yield Read(topics.EVENTS, standing.offset - 1, 1)
     standing = found.check(topic, before)
     found.verify(standing)
-    return restored(fold, state, found.rows, standing)
+    return (yield from restored(fold, state, found.rows, standing))
 
 
 def _shorter(partition: int, end: int, said: int) -> Poisoned:

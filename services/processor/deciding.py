@@ -57,7 +57,7 @@ class Deciding:
     def needs_graph(self, command: Envelope) -> RunTerms | None:
         """The terms of the run whose definition must be at hand before the wish can be decided."""
         wish = command.data
-        if command.meta.id in self.state.known:
+        if command.meta.id in self.state.ids:
             return None
         if isinstance(wish, AnswerQuestion):
             run = self.state.runs.get(wish.run)

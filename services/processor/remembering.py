@@ -2,7 +2,7 @@
 
 In comes word of what was read back; out go the records of a set, into the compacted topic. The state is marked at one moment, and
 written when the last event of that moment was read back under our own claim: so it is a fold of the log. A set that fails is
-written again with the next; nobody waits for it. Runs of a written set that only wait leave the memory.
+written again with the next; nobody waits for it. Ids of a written set, and runs that only wait, leave the memory.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from services.kit.errors import AppendFailed, TooLarge, Unreachable
 from services.kit.log import MAX_BATCH_BYTES
 from services.kit.world import World
 from services.processor.book import Mark
-from services.processor.restoring import Whose, mark, resting, row_of, written
+from services.processor.restoring import Whose, confirmed, mark, resting, row_of, written
 from services.processor.state import PartitionState
 from services.processor.watch import Reached, ReadBack, Watch
 
@@ -76,7 +76,7 @@ class Remembering:
                 self._state.book.failed(marked)
                 raise
             else:
-                self._state.book.confirmed(marked, reached.last)
+                confirmed(self._state, marked, reached)
                 await self._rest(marked, reached)
                 self._tell(marked, reached, asyncio.get_running_loop().time() - began)
             self._since, self.folded = (self._back.seen, self._back.size), 0
@@ -92,6 +92,10 @@ class Remembering:
             await self._world.log.append(topics.SNAPSHOTS, self._whose.partition, batch)
 
     async def _rest(self, marked: Mark, reached: Reached) -> None:
+        """What the set has, and nobody needs at hand, leaves the memory."""
+        for at in range(0, len(marked.fresh), _FEW):
+            self._state.ids.settle(marked.fresh[at : at + _FEW])
+            await asyncio.sleep(0)
         drafts = list(resting(self._state, marked, self._world.clock.now() + SOON_MS))
         for at in range(0, len(drafts), _FEW):
             still = [draft for draft in drafts[at : at + _FEW] if self._state.book.positions.get(draft.stream) == draft.position]

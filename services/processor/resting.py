@@ -1,26 +1,37 @@
-"""The local file of the runs that rest: a cache of what the newest snapshot says of them, and nothing else.
+"""The local file of one ownership: a cache of what the newest snapshot says of runs that rest and of ids, and nothing else.
 
-In go rows, out they come again, one by one or by the time they are due. The file is made anew for each ownership and never
-synced; who loses it reads the snapshots again. Where it cannot be written (a full disk) the ownership ends, and is tried again.
+In go rows, out they come again, one by one or by the time they are due; ids are found by name. The file is made anew for each
+ownership and never synced; who loses it reads the snapshots again. Where it cannot be written (a full disk) the ownership ends,
+and is tried again.
 """
 
 import contextlib
 import sqlite3
 from collections.abc import Generator, Iterable
+from hashlib import blake2b
 from pathlib import Path
 
+import orjson
+
 from services.kit.errors import Unreachable
+from services.processor.ids import Id, name_of, time_of
 from services.processor.snapshots import Row
 
 _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA locking_mode = EXCLUSIVE;
-PRAGMA cache_size = -8192;
+PRAGMA cache_size = -2048;
 CREATE TABLE streams (
     stream TEXT PRIMARY KEY, position INTEGER, was INTEGER, base TEXT, upto INTEGER, rests INTEGER, due INTEGER, row BLOB
 ) WITHOUT ROWID;
 CREATE INDEX streams_due ON streams (due) WHERE due IS NOT NULL;
+CREATE TABLE chunks (number INTEGER PRIMARY KEY, time INTEGER NOT NULL, ids BLOB NOT NULL);
+CREATE TABLE names (name BLOB PRIMARY KEY, chunk INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_NAME = """
+INSERT INTO names VALUES (?,?) ON CONFLICT (name) DO UPDATE SET chunk = excluded.chunk
+WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE number = names.chunk)
 """
 
 
@@ -29,23 +40,100 @@ def _telling() -> Generator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as wrong:
-        raise Unreachable(f"the local file of resting runs cannot be used: {wrong}") from None
+        raise Unreachable(f"the local file of runs that rest and of ids cannot be used: {wrong}") from None
+
+
+class LocalFile:
+    """Made anew for one claim of a partition: what is left of others there goes."""
+
+    def __init__(self, folder: Path, partition: int, claim: str) -> None:
+        self._path = folder / f"partition-{partition}-{claim}.sqlite"
+        with _telling(), contextlib.ExitStack() as undo:
+            folder.mkdir(parents=True, exist_ok=True)
+            for left in folder.glob(f"partition-{partition}-*.sqlite"):
+                left.unlink(missing_ok=True)
+            file = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            undo.callback(file.close)
+            file.executescript(_TABLES)
+            undo.pop_all()
+        self.rows = FileRows(file)
+        self.ids = FileIds(file)
+        self._file = file
+
+    def close(self) -> None:
+        """The file goes."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+class FileIds:
+    """See `services.processor.ids.Kept`. Every call is one quick step on a local file.
+
+    Ids stand together as they came, so that only a digest of each name goes to a place of its own.
+    """
+
+    def __init__(self, file: sqlite3.Connection) -> None:
+        self._file = file
+        self._number = 0
+        self._swept = 0
+
+    def keep(self, ids: Iterable[Id]) -> None:
+        """See `Kept.keep`."""
+        ids = list(ids)
+        names = sorted({_digest(name_of(one)) for one in ids})
+        if not ids:
+            return
+        with _telling():
+            self._file.execute("BEGIN")
+            self._number += 1
+            self._file.execute("INSERT INTO chunks VALUES (?,?,?)", (self._number, max(map(time_of, ids)), orjson.dumps(ids)))
+            self._file.executemany(_NAME, [(name, self._number) for name in names])
+            self._file.execute("COMMIT")
+
+    def find(self, name: Id) -> Id | None:
+        """See `Kept.find`."""
+        with _telling():
+            found = self._file.execute("SELECT ids FROM names JOIN chunks ON number = chunk WHERE name = ?", (_digest(name),)).fetchone()
+        return next((one for one in map(tuple, orjson.loads(found[0])) if name_of(one) == name), None) if found else None
+
+    def forget(self, since: int) -> None:
+        """See `Kept.forget`. The names of what is forgotten go slowly, some with each call."""
+        begin = self._swept
+        self._swept = (begin + 1) % 256
+        with _telling():
+            self._file.execute("DELETE FROM chunks WHERE time < ?", (since,))
+            self._file.execute(
+                "DELETE FROM names WHERE name BETWEEN ? AND ? AND chunk NOT IN (SELECT number FROM chunks)",
+                (bytes([begin]), bytes([begin] + [255] * 16)),
+            )
+
+    @property
+    def names(self) -> int:
+        """How many names the file has."""
+        count: int = self._file.execute("SELECT count(*) FROM names").fetchone()[0]
+        return count
+
+    def all(self) -> Iterable[Id]:
+        """See `Kept.all`."""
+        chunks = self._file.execute("SELECT number, ids FROM chunks ORDER BY number")
+        named: set[Id] = set()
+        for _, ids in chunks.fetchall():
+            for one in map(tuple, orjson.loads(ids)):
+                if name_of(one) not in named:
+                    named.add(name_of(one))
+                    yield one
+
+
+def _digest(name: Id) -> bytes:
+    return blake2b(orjson.dumps(name), digest_size=16).digest()
 
 
 class FileRows:
     """See `services.processor.snapshots.Rows`. Every call is one quick step on a local file."""
 
-    def __init__(self, folder: Path, partition: int, claim: str) -> None:
-        self._path = folder / f"partition-{partition}-{claim}.sqlite"
+    def __init__(self, file: sqlite3.Connection) -> None:
+        self._file = file
         self._some = False
-        with _telling(), contextlib.ExitStack() as undo:
-            folder.mkdir(parents=True, exist_ok=True)
-            for left in folder.glob(f"partition-{partition}-*.sqlite"):
-                left.unlink(missing_ok=True)
-            self._file = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            undo.callback(self._file.close)
-            self._file.executescript(_TABLES)
-            undo.pop_all()
 
     def put(self, rows: Iterable[Row]) -> None:
         """See `Rows.put`."""
@@ -81,12 +169,6 @@ class FileRows:
         with _telling():
             self._file.execute("DELETE FROM streams")
         self._some = False
-
-    def close(self) -> None:
-        """The file goes."""
-        self._file.close()
-        self._some = False
-        self._path.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         count: int = self._file.execute("SELECT count(*) FROM streams").fetchone()[0] if self._some else 0

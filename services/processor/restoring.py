@@ -5,19 +5,24 @@ may be marked at any time; what is written then is what stood at that moment, an
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from events.acceptance import Acceptance
 from events.envelope import Protected, Record
 from services.core.deciders import memory
 from services.kit.log import tombstone
-from services.processor.book import Draft, Id, Mark
+from services.processor.book import Draft, Mark
+from services.processor.ids import Id
+from services.processor.plan import Ask, Turn
 from services.processor.snapshots import Misfit, Row, Rows, Standing, record_of
 from services.processor.state import REMEMBERED_MS, PartitionState
 from services.processor.watch import Reached
 
 _ENDED, _IDS = "Ended", "ids"
+_TURN = 20
+"""So many streams are brought at once; one may be hundreds of ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Whose:
 def mark(state: PartitionState, said: int, time: int, due: Callable[[str], int | None]) -> Mark:
     """What a snapshot would say now. `said` events of this ownership are in it, `due` tells when a run is looked at next."""
     drafts = [_draft(state, stream, was, due) for stream, was in state.book.changed.items()]
+    state.chats.mark()
     return state.book.mark(said, time, time - REMEMBERED_MS, drafts)
 
 
@@ -40,7 +46,7 @@ def _draft(state: PartitionState, stream: str, was: int, due: Callable[[str], in
     category, _, name = stream.partition("-")
     found: memory.State | None = state.family(category).get(name)
     if found is None:
-        ended = state.ended.get(name)
+        ended = state.ids.ended(name)
         return Draft(stream, 0, was, _ENDED, json.dumps(ended) if ended else "")
     kind, text = memory.encode(found)
     rests = memory.rests(found)
@@ -92,6 +98,12 @@ def written(state: PartitionState, marked: Mark, reached: Reached, whose: Whose)
             yield tombstone(draft.stream.encode(), marked.time)
 
 
+def confirmed(state: PartitionState, marked: Mark, reached: Reached) -> None:
+    """The set is written."""
+    state.book.confirmed(marked, reached.last)
+    state.chats.settle(reached.offset)
+
+
 def resting(state: PartitionState, marked: Mark, soon: int) -> Iterator[Draft]:
     """The runs of a written set that need not stay in memory: nothing is under way, nothing changed since, nothing is due soon."""
     for draft in marked.drafts:
@@ -100,7 +112,7 @@ def resting(state: PartitionState, marked: Mark, soon: int) -> Iterator[Draft]:
             yield draft
 
 
-def restored(fold: Acceptance, state: PartitionState, rows: Rows, standing: Standing) -> dict[int, str]:
+def restored(fold: Acceptance, state: PartitionState, rows: Rows, standing: Standing) -> Generator[Ask, Any, dict[int, str]]:
     """State and fold as they were at the set's place. Returns offsets that must hold records with these ids: streams stand for them.
 
     Raises `Misfit` where a row cannot be read.
@@ -121,7 +133,7 @@ def restored(fold: Acceptance, state: PartitionState, rows: Rows, standing: Stan
         for stream, _, _, _, upto, rests in rows.rows()
         if upto > standing.offset or not (rests and stream.startswith("run-"))
     ]
-    for stream, upto in awake:
+    for number, (stream, upto) in enumerate(awake, 1):
         row = rows.take(stream)
         assert row is not None, "what was listed is there"
         if upto > standing.offset:
@@ -132,6 +144,8 @@ def restored(fold: Acceptance, state: PartitionState, rows: Rows, standing: Stan
             _bring(state, row)
         except ValueError as wrong:
             raise Misfit(f"{stream} cannot be read: {wrong}") from None
+        if not number % _TURN:
+            yield Turn()
     return must
 
 
@@ -165,23 +179,10 @@ def _bring_ids(state: PartitionState, row: Row, ids: Sequence[Id]) -> None:
     """Of a chunk that is further only what the set has: the rest is found again in the events since."""
     ahead, number = row.stream in state.book.touched, int(row.stream.partition("-")[2])
     ids = ids[: row.was] if ahead else ids
-    _remember(state, ids)
+    state.ids.settle(ids)
     if ids:
         state.book.keep(number, ids)
     elif row.was and ahead:
         state.book.chunks[number] = (row.was, 0)
     else:
         state.book.touched.add(row.stream)
-
-
-def _remember(state: PartitionState, ids: Iterable[Sequence[str]]) -> None:
-    for one in ids:
-        match one:
-            case ("command", command, stream, time):
-                state.known.setdefault(command, (stream, int(time)))
-            case ("key", app, key, run, command, time):
-                state.keys.setdefault((app, key), (run, command, int(time)))
-            case ("ended", run, app, time):
-                state.ended.setdefault(run, (app, int(time)))
-            case _:
-                raise ValueError(f"{one[:1]} is nothing that is remembered")

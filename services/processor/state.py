@@ -32,6 +32,7 @@ from services.core.running.run import Decision
 from services.core.running.run_state import Active, Ended, NotStarted, RunState, evolve
 from services.core.running.turn import Limits
 from services.processor.book import Book
+from services.processor.ids import Id, Ids
 from services.processor.runs import Runs
 
 REMEMBERED_MS = topics.REMEMBERED_MS
@@ -65,14 +66,12 @@ class PartitionState:
     """All streams of one partition. Runs that ended are only remembered by id, flows, apps, bots, tools and providers for good."""
 
     runs: Runs = field(default_factory=Runs)
-    ended: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
+    ids: Ids = field(default_factory=Ids)
     flows: dict[str, FlowState] = field(default_factory=dict[str, FlowState])
     apps: dict[str, AppState] = field(default_factory=dict[str, AppState])
     bots: dict[str, BotState] = field(default_factory=dict[str, BotState])
     tools: dict[str, ToolState] = field(default_factory=dict[str, ToolState])
     providers: dict[str, ProviderState] = field(default_factory=dict[str, ProviderState])
-    known: dict[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
-    keys: dict[tuple[str, str], tuple[str, str, int]] = field(default_factory=dict[tuple[str, str], tuple[str, str, int]])
     chats: Chats = field(default_factory=Chats)
     book: Book = field(default_factory=Book, compare=False, repr=False)
 
@@ -84,7 +83,8 @@ class PartitionState:
         state = self.runs.get(run)
         if state is not None:
             return state
-        return Ended(self.ended[run][0]) if run in self.ended else NotStarted()
+        ended = self.ids.ended(run)
+        return Ended(ended[0]) if ended else NotStarted()
 
     def adopt(self, run: str, decided: Sequence[Envelope], state: RunState) -> None:
         """The same as `apply` for events of one run that were folded while they were decided: `state` is where they led to."""
@@ -128,20 +128,19 @@ class PartitionState:
 
     def end(self, run: str, app: str, time: int) -> None:
         """The run is over: its id is remembered."""
-        if run not in self.ended:
-            self.ended[run] = (app, time)
-            self.book.remember(("ended", run, app, str(time)))
+        self._remember(("ended", run, app, str(time)))
 
     def _note(self, meta: Meta) -> None:
-        if meta.command and meta.command not in self.known:
-            self.known[meta.command] = (meta.stream, meta.time)
-            self.book.remember(("command", meta.command, meta.stream, str(meta.time)))
+        if meta.command:
+            self._remember(("command", meta.command, meta.stream, str(meta.time)))
 
     def _note_key(self, started: RunStarted, run: str, meta: Meta) -> None:
-        key = (started.app, started.idempotency_key)
-        if started.idempotency_key and key not in self.keys:
-            self.keys[key] = (run, meta.command, meta.time)
-            self.book.remember(("key", *key, run, meta.command, str(meta.time)))
+        if started.idempotency_key:
+            self._remember(("key", started.app, started.idempotency_key, run, meta.command, str(meta.time)))
+
+    def _remember(self, one: Id) -> None:
+        if self.ids.note(one):
+            self.book.remember(one)
 
     def _stands(self, run: str, state: RunState, time: int) -> None:
         if isinstance(state, Active):
@@ -189,11 +188,7 @@ class PartitionState:
 
     def forget(self, time: int) -> None:
         """Drop what is older than the window."""
-        for memory in (self.ended, self.known):
-            for key in [key for key, (_, at) in memory.items() if at < time - REMEMBERED_MS]:
-                del memory[key]
-        for key in [key for key, (_, _, at) in self.keys.items() if at < time - REMEMBERED_MS]:
-            del self.keys[key]
+        self.ids.forget(time - REMEMBERED_MS)
 
     def _remembered(self, wish: Fact, graph: Graph | None) -> tuple[Turn, ...]:
         if not isinstance(wish, StartRun) or graph is None:
@@ -201,10 +196,11 @@ class PartitionState:
         return self.chats.turns((wish.app, wish.chat), core_run.rounds_wanted(graph, wish))
 
     def _repetition(self, meta: Meta, wish: Fact) -> CommandRepeated | None:
-        if meta.id in self.known:
-            return CommandRepeated(wished=meta.type, target=self.known[meta.id][0], first=meta.id)
+        known = self.ids.command(meta.id)
+        if known is not None:
+            return CommandRepeated(wished=meta.type, target=known, first=meta.id)
         if isinstance(wish, StartRun) and wish.idempotency_key:
-            first = self.keys.get((wish.app, wish.idempotency_key))
+            first = self.ids.key(wish.app, wish.idempotency_key)
             if first is not None:
                 return CommandRepeated(wished=meta.type, target=topics.run_stream(first[0]), first=first[1])
         return None

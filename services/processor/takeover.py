@@ -20,10 +20,12 @@ from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.ids import instance, new_id
 from services.kit.log import Appender
 from services.kit.world import World
-from services.processor.claiming import Ask, Bounds, Confirm, Identity, Overtaken, Read, Write, taking_over
+from services.processor.claiming import Overtaken, taking_over
 from services.processor.deciding import SOURCE
+from services.processor.ids import Ids
+from services.processor.plan import Ask, Bounds, Confirm, Identity, Read, Turn, Write
 from services.processor.reading import naming
-from services.processor.resting import FileRows
+from services.processor.resting import LocalFile
 from services.processor.runs import Runs
 from services.processor.snapshots import Found, Misfit
 from services.processor.state import PartitionState
@@ -49,12 +51,11 @@ class Ownership:
     commands: str
     reached: Reached
     folded: int
+    file: LocalFile
 
     async def close(self) -> None:
-        """Give up the producer, and the file of the runs that rest."""
-        rows = self.state.runs.rows
-        if isinstance(rows, FileRows):
-            rows.close()
+        """Give up the producer and the local file."""
+        self.file.close()
         await self.appender.close()
 
 
@@ -112,9 +113,9 @@ async def _take_over(world: World, partition: int, confirm: Confirmation) -> Own
 async def _carried_out(world: World, partition: int, confirm: Confirmation, *, anew: bool = False) -> Ownership:
     topic, claim = await world.log.identity(topics.EVENTS), new_id()
     fold = Acceptance(Checkpoint(topic, partition))
-    rows = FileRows(world.settings.data / "cache", partition, claim)
-    state = PartitionState(Runs(rows=rows))
-    plan = taking_over(fold, state, partition, claim, world.clock.now, f"{SOURCE} {instance()}", found=Found(rows, only_keys=anew))
+    file = LocalFile(world.settings.data / "cache", partition, claim)
+    state = PartitionState(Runs(rows=file.rows), Ids(file.ids))
+    plan = taking_over(fold, state, partition, claim, world.clock.now, f"{SOURCE} {instance()}", found=Found(file.rows, only_keys=anew))
     appender: Appender | None = None
     answer: Any = None
     folded = 0
@@ -125,7 +126,7 @@ async def _carried_out(world: World, partition: int, confirm: Confirmation, *, a
             except StopIteration as taken:
                 assert appender is not None, "nothing is taken without a claim"
                 reached = Reached(state.book.claimed, claim, fold.cause)
-                return Ownership(partition, claim, state, appender, fold.offset, taken.value, topic, fold.commands, reached, folded)
+                return Ownership(partition, claim, state, appender, fold.offset, taken.value, topic, fold.commands, reached, folded, file)
             match ask:
                 case Confirm():
                     answer = await confirm()
@@ -137,7 +138,7 @@ async def _carried_out(world: World, partition: int, confirm: Confirmation, *, a
                     if isinstance(ask, Read) and ask.topic == topics.EVENTS and ask.limit > 1:
                         folded += len(answer)
     except BaseException:
-        rows.close()
+        file.close()
         if appender is not None:
             await appender.close()
         raise
@@ -145,6 +146,8 @@ async def _carried_out(world: World, partition: int, confirm: Confirmation, *, a
 
 async def _answer(world: World, partition: int, ask: Ask) -> Any:
     match ask:
+        case Turn():
+            return await asyncio.sleep(0)
         case Identity(topic):
             return await world.log.identity(topic)
         case Bounds(topic):

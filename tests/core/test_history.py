@@ -230,17 +230,32 @@ def test_a_chat_keeps_so_many_rounds():
     assert [one.asked for one in chats.said[CHAT]] == [f"q{number}" for number in range(5, MAX_ROUNDS + 5)]
 
 
-def test_chats_that_are_quiet_for_long_are_forgotten_and_recalled(monkeypatch):
-    monkeypatch.setattr("services.core.running.chats.MAX_CHARACTERS", 10)
-    chats = filled(("q1", "a1"))
-    other = ("demo", "c-2")
-    assert not chats.lacks(CHAT, 1)
+def test_chats_that_are_quiet_for_long_are_forgotten_with_a_snapshot_and_recalled(monkeypatch):
+    monkeypatch.setattr("services.core.running.chats.MAX_WEIGHT", 2500)
+    chats, other = filled(("q1", "a1")), ("demo", "c-2")
+    chats.add(("demo", "c-3"), [Exchange("8", "qq", "aa")])
+    chats.mark()
+    chats.settle(40)
+    assert (len(chats.said), chats.begun, chats.lacks(CHAT, 2)) == (2, 0, False)
     chats.add(other, [Exchange("9", "qqq", "aaaa")])
-    assert (list(chats.said), chats.characters) == ([other], 7)
+    chats.settle(50)
+    assert (list(chats.said), chats.weight, chats.begun) == ([other], 1007, 50)
     assert (chats.lacks(CHAT, 1), chats.lacks(other, 1), chats.lacks(other, 2)) == (True, False, True)
     chats.recall(other, [Exchange("8", "q", "a"), Exchange("9", "qqq", "aaaa")])
     assert [one.run for one in chats.said[other]] == ["8", "9"]
     assert not chats.lacks(other, 2)
+
+
+def test_who_spoke_since_the_snapshot_was_begun_is_not_forgotten_with_it(monkeypatch):
+    monkeypatch.setattr("services.core.running.chats.MAX_WEIGHT", 10)
+    chats, other = filled(("q1", "a1")), ("demo", "c-2")
+    chats.mark()
+    chats.recall(other, [])
+    chats.settle(50)
+    assert list(chats.said) == [other]
+    chats.mark()
+    chats.settle(60)
+    assert (chats.said, chats.recalled, chats.weight, chats.begun) == ({}, set(), 0, 60)
 
 
 @pytest.mark.parametrize(("switch", "given"), [({"isEnabled": True, "rounds": 1}, ["q2", "a2"]), ({"isEnabled": False}, []), ({}, [])])

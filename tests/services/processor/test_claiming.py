@@ -7,7 +7,8 @@ import pytest
 from events.acceptance import Cause
 from events.commands import CancelRun
 from events.envelope import StoredRecord, encode
-from services.processor.claiming import Bounds, Read, resuming
+from services.processor.claiming import resuming
+from services.processor.plan import Bounds, Read
 from tests.support.samples import envelope, minimal
 
 SINCE = 1_000

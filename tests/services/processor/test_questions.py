@@ -110,12 +110,13 @@ async def said(world: World, *rounds: tuple[str, str]) -> None:
 
 async def test_an_owner_that_folded_from_the_middle_recalls_the_chat_from_rows(world: World) -> None:
     await said(world, ("q1", "a1"), ("q2", "a2"), ("q3", "a3"))
-    chats = Chats(forgot=True)
+    chats = Chats(begun=1)
+    world.database.progress.tell(0, 1)
     before = start_run(world, "d", chat="c-1")
     recalling, graph = Recalling(world, 0, chats), compile_(asking())
     await recalling.before(before, graph)
     assert [turn.content for turn in chats.turns((APP, "c-1"), 2)] == ["q2", "a2", "q3", "a3"]
-    other = Chats(forgot=True)
+    other = Chats(begun=1)
     await Recalling(world, 0, other).before(start_run(world, "d"), graph)
     assert other.said == {}
 

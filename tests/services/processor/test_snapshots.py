@@ -1,5 +1,6 @@
 """Snapshots: an owner leaves them, the next one begins there, and what does not fit is folded anew or stops the program."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from services.kit.errors import AppendFailed
 from services.kit.log import is_tombstone, tombstone
 from services.kit.world import World
 from services.processor import snapshots
+from services.processor.ids import Ids, MemoryKept
 from services.processor.reading import Poisoned
 from services.processor.state import PartitionState
 from services.processor.takeover import Ownership, take_over
@@ -32,8 +34,16 @@ async def _confirmed() -> None:
 async def _taken(world: World, *, close: bool = True) -> Ownership:
     ownership = await take_over(world, 0, _confirmed)
     if close:
-        await ownership.close()
+        await _close(ownership)
     return ownership
+
+
+async def _close(ownership: Ownership) -> None:
+    """Close it; what is in its local file is in memory from now on."""
+    kept = MemoryKept()
+    kept.keep(ownership.state.ids)
+    ownership.state.ids = Ids(kept)
+    await ownership.close()
 
 
 async def _folded(world: World) -> PartitionState:
@@ -48,7 +58,7 @@ async def _folded(world: World) -> PartitionState:
 
 def _said(state: PartitionState) -> dict[str, Any]:
     runs = {run: (replace(one, terms=None), one.terms.model_dump(), state.book.positions[f"run-{run}"]) for run, one in state.runs.items()}
-    return {"runs": runs, **{name: getattr(state, name) for name in ("flows", "apps", "bots", "ended", "known", "keys")}}
+    return {"runs": runs, **{name: getattr(state, name) for name in ("flows", "apps", "bots")}, "ids": set(state.ids)}
 
 
 async def _ran(world: World, count: int, key: str = "k") -> None:
@@ -73,8 +83,8 @@ async def test_who_is_stopped_leaves_a_snapshot_and_the_next_owner_folds_only_wh
     assert taken.folded == 1
     assert taken.commands_from == 3
     whole = await _folded(world)
-    assert (taken.state.known, taken.state.keys, taken.state.ended) == (whole.known, whole.keys, whole.ended)
-    assert len(taken.state.keys) == 3
+    assert set(taken.state.ids) == set(whole.ids)
+    assert Counter(one[0] for one in whole.ids) == {"command": 3, "key": 3, "ended": 3}
 
 
 async def test_every_so_many_events_there_is_a_snapshot(tmp_path: Path) -> None:
@@ -88,7 +98,7 @@ async def test_every_so_many_events_there_is_a_snapshot(tmp_path: Path) -> None:
         assert "partition" in await _newest(world)
         taken = await _taken(world)
         assert taken.folded < end - 15
-        assert taken.state.known == (await _folded(world)).known
+        assert set(taken.state.ids) == set((await _folded(world)).ids)
 
 
 async def test_a_run_under_way_is_taken_over_from_its_snapshot_and_ends_as_it_should(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,8 +292,8 @@ async def test_what_another_owner_adds_while_the_snapshots_are_read_is_no_loss(w
             return found
 
     ownership = await take_over(seen_by(world, Busy()), 0, _confirmed)
-    await ownership.close()
-    assert ownership.state.known == (await _folded(world)).known
+    await _close(ownership)
+    assert set(ownership.state.ids) == set((await _folded(world)).ids)
 
 
 async def test_a_log_whose_beginning_was_cleaned_away_is_gone_on_with_from_the_snapshot(world: World) -> None:
@@ -299,8 +309,8 @@ async def test_a_log_whose_beginning_was_cleaned_away_is_gone_on_with_from_the_s
             return (3, end) if topic == topics.EVENTS else (begin, end)
 
     ownership = await take_over(seen_by(world, Cleaned()), 0, _confirmed)
-    await ownership.close()
-    assert ownership.state.known == whole.known
+    await _close(ownership)
+    assert set(ownership.state.ids) == set(whole.ids)
 
 
 async def test_a_log_on_another_cluster_is_folded_anew(world: World, tmp_path: Path) -> None:

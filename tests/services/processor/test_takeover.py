@@ -213,7 +213,7 @@ async def test_a_partition_whose_local_file_cannot_be_made_is_named_until_it_can
     taking = asyncio.create_task(take_over(world, 0, _confirmed))
     await told.wait()
     assert world.obstacles.parts == ["partition 0"]
-    assert "local file of resting runs" in world.obstacles.why("partition 0")
+    assert "local file of runs that rest" in world.obstacles.why("partition 0")
 
     in_the_way.unlink()
     await taking

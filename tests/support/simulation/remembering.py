@@ -1,6 +1,6 @@
 """Snapshots in the simulation: marked, read back and written by the program's own code, record by record, with anything in between.
 
-`PlayedFound` and `PlayedBook` are the program's, with switches; `differs` compares what a snapshot says with what the log says.
+The `Played` classes are the program's, with switches; `differs` compares what a snapshot says with what the log says.
 """
 
 from collections.abc import Generator, Iterable
@@ -11,9 +11,11 @@ from events import topics
 from events.acceptance import Acceptance, Checkpoint
 from events.envelope import Record, StoredRecord
 from services.processor.book import Book, Mark
-from services.processor.claiming import Ask, Bounds, Identity, Read, looking, restoring
+from services.processor.claiming import looking, restoring
+from services.processor.ids import Ids
+from services.processor.plan import Ask, Bounds, Identity, Read, Turn
 from services.processor.reading import Poisoned
-from services.processor.restoring import Whose, mark, resting, row_of, written
+from services.processor.restoring import Whose, confirmed, mark, resting, row_of, written
 from services.processor.runs import Runs
 from services.processor.snapshots import PARTITION, Found, MemoryRows, Misfit, Rows, Standing
 from services.processor.state import PartitionState
@@ -49,11 +51,24 @@ class PlayedBook(Book):
         return self.rules.snapshot_ahead and super().stands_for(stream, offset)
 
 
+class PlayedIds(Ids):
+    """`services.processor.ids.Ids`, with switches."""
+
+    rules = LAW
+
+    def command(self, command: str) -> str | None:
+        return super().command(command) if self.rules.ids else None
+
+    def key(self, app: str, key: str) -> tuple[str, str] | None:
+        return super().key(app, key) if self.rules.keys else None
+
+
 def empty(rules: Rules) -> PartitionState:
     """A state of nothing."""
     book = PlayedBook()
-    book.rules = rules
-    return PartitionState(Runs(rows=MemoryRows()), book=book)
+    ids = PlayedIds()
+    book.rules = ids.rules = rules
+    return PartitionState(Runs(rows=MemoryRows()), ids, book=book)
 
 
 class Snapshots:
@@ -104,7 +119,8 @@ class Snapshots:
                 self._left.sort(key=lambda record: record.key.decode() != PARTITION)
         into.append([self._left.pop(0)])
         if not self._left:
-            self._state.book.confirmed(marked, self._reached.last)
+            confirmed(self._state, marked, self._reached)
+            self._state.ids.settle(marked.fresh)
             for draft in list(resting(self._state, marked, marked.time)):
                 self._state.runs.rows.put([row_of(draft, marked, self._reached)])
                 self._state.runs.rest(draft.stream.partition("-")[2])
@@ -123,6 +139,8 @@ def differs(rules: Rules, identity: str, events: Topic, snapshots: Topic) -> boo
     try:
         while True:
             match plan.send(answer):
+                case Turn():
+                    answer = None
                 case Identity():
                     answer = identity
                 case Bounds():
@@ -155,7 +173,7 @@ def _fold(fold: Acceptance, state: PartitionState, events: Topic) -> None:
 def _told(state: PartitionState) -> object:
     state.forget(0)
     runs = {run: (replace(state.runs[run], terms=None), state.book.positions[f"run-{run}"]) for run in _open(state)}
-    return runs, state.ended, state.known, state.keys
+    return runs, set(state.ids)
 
 
 def _open(state: PartitionState) -> Iterable[str]:

@@ -10,7 +10,8 @@ from events.acceptance import Checkpoint
 from events.envelope import Record, StoredRecord
 from services.core.running.run_state import Place
 from services.kit.errors import AppendFailed, NotMember
-from services.processor.claiming import Ask, Bounds, Confirm, Identity, Read, Write, taking_over
+from services.processor.claiming import taking_over
+from services.processor.plan import Ask, Bounds, Confirm, Identity, Read, Turn, Write
 from tests.support.simulation import flows
 from tests.support.simulation.fold import PlayedFold
 from tests.support.simulation.log import Sending, Topic
@@ -44,16 +45,6 @@ class Around(Protocol):
     lost: bool
 
 
-class _Never(dict[Any, Any]):
-    """Remembers nothing."""
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        return
-
-    def setdefault(self, key: Any, default: Any = None) -> Any:
-        return default
-
-
 class Taking:
     """One attempt. `resume` is where the commands go on, once the partition is taken."""
 
@@ -63,10 +54,6 @@ class Taking:
         self.resume: int | None = None
         self.fold = PlayedFold(Checkpoint(_identity(around, topics.EVENTS), 0), around.rules, old=old)
         self.state = empty(around.rules)
-        if not around.rules.ids:
-            self.state.known = _Never()
-        if not around.rules.keys:
-            self.state.keys = _Never()
         self._around = around
         self._name = name
         found = PlayedFound(self.state.runs.rows, around.rules, only_keys=anew)
@@ -105,6 +92,8 @@ class Taking:
     def _answered(self, ask: Ask) -> Any:
         around, rules = self._around, self._around.rules
         match ask:
+            case Turn():
+                return None
             case Identity(topic):
                 return _identity(around, topic)
             case Bounds(topics.SNAPSHOTS):
