@@ -56,6 +56,11 @@ async def reached(connection: AsyncConnection, partition: int) -> int:
     return (await connection.execute(sa.select(checkpoints.c.offset).where(checkpoints.c.partition == partition))).scalar_one_or_none() or 0
 
 
+async def all_reached(connection: AsyncConnection) -> dict[int, int]:
+    """The same of every partition of which anything was projected."""
+    return {row.partition: row.offset for row in await connection.execute(sa.select(checkpoints.c.partition, checkpoints.c.offset))}
+
+
 _ADVANCE = sa.update(checkpoints).where(
     *(checkpoints.c[name] == sa.bindparam(f"_{name}") for name in ("partition", "offset", "topic", "last"))
 )

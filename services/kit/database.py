@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.kit.errors import Refused
+from services.kit.one_trip import OneTrip
 from services.kit.pooling import CONNECT_S, postgres
 from services.kit.progress import Progress
 from services.kit.settings import Settings, load
@@ -98,8 +99,9 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncGenerator[AsyncConnection]:
-        """A connection that reads."""
+        """A connection that reads. Each statement sees what is written when it begins."""
         async with self.engine.connect() as connection:
+            await connection.execution_options(looks=True)
             yield connection
 
     @contextlib.asynccontextmanager
@@ -213,6 +215,8 @@ def _opened(url: sa.URL) -> sqlite3.Connection:
 
 def _began(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
+    if options.get("looks"):
+        return
     if bool(options.get("durable")) != bool(connection.info.get("durable")):
         connection.info["durable"] = bool(options.get("durable"))
         connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if options.get('durable') else 'NORMAL'}")
@@ -229,7 +233,7 @@ def _sqlite_apart(url: sa.URL) -> sa.Engine:
 
 def _sqlite(url: sa.URL, workers: weakref.WeakSet[threading.Thread]) -> AsyncEngine:
     def connect() -> aiosqlite.Connection:
-        connection = aiosqlite.Connection(lambda: _opened(url), 64)
+        connection = OneTrip(lambda: _opened(url), 64)
         worker: threading.Thread = connection._thread  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] (as SQLAlchemy itself does)
         worker.daemon = True
         workers.add(worker)

@@ -6,6 +6,7 @@ from what the tables have become.
 
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -14,7 +15,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from projections import (
@@ -122,18 +122,21 @@ def _upgrade(connection: sa.Connection, name: str) -> None:
 
 def _compare(connection: sa.Connection, name: str) -> None:
     current = _refuse_newer(connection, name)
-    if current != ScriptDirectory.from_config(config()).get_current_head():
+    if current != _revisions()[0]:
         raise Refused(f"the schema of {name} is older than this program: run `prozess migrate`")
 
 
 def _refuse_newer(connection: sa.Connection, name: str) -> str | None:
     current = MigrationContext.configure(connection).get_current_revision()
-    try:
-        if current is not None:
-            ScriptDirectory.from_config(config()).get_revision(current)
-    except CommandError:
-        raise Refused(f"the schema of {name} is newer than this program ({current}): start a newer version of prozess") from None
+    if current is not None and current not in _revisions():
+        raise Refused(f"the schema of {name} is newer than this program ({current}): start a newer version of prozess")
     return current
+
+
+@cache
+def _revisions() -> tuple[str, ...]:
+    """This program's, the newest first: the files are read once, since readiness asks every few seconds."""
+    return tuple(one.revision for one in ScriptDirectory.from_config(config()).walk_revisions())
 
 
 def _revise(connection: sa.Connection, name: str) -> Path | None:

@@ -4,6 +4,7 @@ Live means that the process answers. Ready means that log, rows, schema and proj
 process waits for something else; what is missing is named, with 503. `?style=001` speaks the words of documents 001, 002 and 004.
 """
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from projections import checkpoints
 from services.api.answers.problems import Json
 from services.api.api import Api, TheApi
 from services.kit.errors import LogError, Refused
+from services.kit.log import Log
 from services.kit.telling import health
 from services.kit.telling.metrics import CONTENT_TYPE
 
@@ -82,17 +84,18 @@ async def _missing(api: Api) -> list[str]:
 
 async def _lags(api: Api) -> bool:
     """Whether a record waits longer than 30 s for the rows, in any partition."""
-    log = api.world.log
     try:
-        for partition in range(log.partitions(EVENTS)):
-            async with api.world.database.connect() as connection:
-                reached = await checkpoints.reached(connection, partition)
-            first, end = await log.bounds(EVENTS, partition)
-            if reached >= end:
-                continue
-            waiting = await log.read(EVENTS, partition, max(first, reached), 1)
-            if waiting and api.world.clock.now() - waiting[0].record.time > _LAG_MS:
-                return True
+        async with api.world.database.connect() as connection:
+            reached = await checkpoints.all_reached(connection)
+        partitions = range(api.world.log.partitions(EVENTS))
+        oldest = await asyncio.gather(*(_waiting_since(api.world.log, one, reached.get(one, 0)) for one in partitions))
     except (LogError, SQLAlchemyError, OSError):
         return True
-    return False
+    return any(api.world.clock.now() - since > _LAG_MS for since in oldest if since is not None)
+
+
+async def _waiting_since(log: Log, partition: int, reached: int) -> int | None:
+    """The time of the first record that the rows do not have (ms since 1970)."""
+    first, end = await log.bounds(EVENTS, partition)
+    waiting = await log.read(EVENTS, partition, max(first, reached), 1) if reached < end else ()
+    return waiting[0].record.time if waiting else None

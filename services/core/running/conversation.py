@@ -17,10 +17,11 @@ def exchanges(state: Active) -> tuple[Exchange, ...]:
     return (*state.said, Exchange(state.terms.run, state.asks, state.shown.text)) if state.terms.chat else ()
 
 
-def seen(state: Active, text: str) -> Active:
-    """A piece of text that a person of a chat sees, or the model that called the run as a tool."""
+def seen(state: Active, *texts: str) -> Active:
+    """Pieces of text that a person of a chat sees, or the model that called the run as a tool."""
     kept = state.terms.chat or (state.terms.parent is not None and state.terms.parent.as_tool)
-    return replace(state, shown=state.shown.add(text)) if kept and text else state
+    some = [text for text in texts if text] if kept else ()
+    return replace(state, shown=state.shown.add(*some)) if some else state
 
 
 def evolve_output(state: Active, place: Place, event: n.NodeEvent) -> Active:

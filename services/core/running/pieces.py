@@ -19,13 +19,13 @@ class Pieces:
         self._count = len(texts)
         self._length = sum(map(len, texts))
 
-    def add(self, text: str) -> "Pieces":
-        """This and one more piece."""
+    def add(self, *texts: str) -> "Pieces":
+        """This and further pieces."""
         grown = object.__new__(Pieces)
         grown._shared = self._shared if len(self._shared) == self._count else self._shared[: self._count]
-        grown._shared.append(text)
-        grown._count = self._count + 1
-        grown._length = self._length + len(text)
+        grown._shared += texts
+        grown._count = self._count + len(texts)
+        grown._length = self._length + sum(map(len, texts))
         return grown
 
     @property

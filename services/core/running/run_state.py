@@ -3,7 +3,7 @@
 The types are in `services.core.running.active`, what people see of a run is folded in `services.core.running.conversation`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from events import audit as a
 from events import node as n
@@ -19,7 +19,7 @@ from services.core.running.node_run import Errand, NodeRun, Place, Result, Round
 
 __all__ = [
     "Active", "Ended", "Errand", "Floor", "NodeRun", "NotStarted", "Place", "Question", "Result", "Rounds", "RunState", "Step", "errand_of",
-    "evolve", "exchanges", "keys_of",
+    "evolve", "exchanges", "keys_of", "told",
 ]  # fmt: skip
 _OF_QUESTIONS = q.QuestionAsked | q.QuestionAnswered | q.QuestionExpired | q.AnswerHeld | q.AnswerRefused
 _BAD_ENDS = r.RunFailed | r.RunTimedOut | r.RunCancelled
@@ -30,7 +30,7 @@ def evolve(state: RunState, event: Event, time: int) -> RunState:
     if not isinstance(state, Active):
         return _began(event, time) if isinstance(event, r.RunStarted) and isinstance(state, NotStarted) else state
     if isinstance(event, NodeDelta):  # most of all events, so before all others
-        return _clocked(_told(state, event, time), time)
+        return told(state, (event,), time)
     if isinstance(event, r.RunCompleted):
         return Ended(state.terms.app, state.terms.chat, exchanges(state))
     if isinstance(event, _BAD_ENDS):
@@ -100,19 +100,21 @@ def _ended(state: Active, place: Place) -> Active:
     return replace(state, settled=state.settled + (not place[1]), ranked=state.ranked + 1)
 
 
-def _told(state: Active, event: NodeDelta, time: int) -> Active:
-    place, words = (event.node, event.path), event.text.words or ""
+def told(state: Active, deltas: Sequence[NodeDelta], time: int) -> Active:
+    """The state after these deltas of one node run: all of one stage, all shown at one place or all waiting."""
+    event = deltas[0]
+    place, words = (event.node, event.path), [one.text.words or "" for one in deltas]
     node = state.nodes.get(place) or NodeRun("running")
     if event.stage == "reasoning":
-        node = replace(node, last=time, reasoning=node.reasoning.add(words))
+        node = replace(node, last=time, reasoning=node.reasoning.add(*words))
     else:
-        node = replace(node, last=time, content=node.content.add(words))
+        node = replace(node, last=time, content=node.content.add(*words))
     floor = state.floor
     if event.shown and floor:
-        floor = Floor(floor.place, event.unit, floor.taken + 1 if floor.unit == event.unit else 1)
+        floor = Floor(floor.place, event.unit, len(words) + (floor.taken if floor.unit == event.unit else 0))
     if event.shown and event.stage == "content":
-        state = seen(state, words)
-    return replace(state, nodes={**state.nodes, place: node}, floor=floor)
+        state = seen(state, *words)
+    return _clocked(replace(state, nodes={**state.nodes, place: node}, floor=floor), time)
 
 
 def _started(state: Active, place: Place, node: NodeRun | None, event: n.NodeStarted, time: int) -> Active:

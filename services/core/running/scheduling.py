@@ -112,25 +112,22 @@ def hear(turn: Turn, place: Place, attempt: int, pieces: Iterable[Piece]) -> Non
 
     Where a piece is shown at once, so is the next one of its stage: it is looked for only when the stage changes.
     """
+    deltas: list[NodeDelta] = []
     stage, shown, unit = "", "", 0
     for piece in pieces:
         if piece.stage != stage or not shown:
+            turn.say(deltas)
+            deltas = []
             stage, (shown, unit) = piece.stage, shown_at(turn, place, piece.stage) or ("", 0)
-        turn.emit(
-            NodeDelta(
-                node=place[0],
-                path=place[1],
-                attempt=attempt,
-                stage=piece.stage,
-                text=turn.words(piece.text),
-                shown=shown,
-                unit=unit,
-            )
-        )
+        text = turn.words(piece.text)
+        deltas.append(NodeDelta(node=place[0], path=place[1], attempt=attempt, stage=piece.stage, text=text, shown=shown, unit=unit))
         if not shown:
+            turn.say(deltas)
+            deltas = []
             show(turn)
             if turn.over:
                 return
+    turn.say(deltas)
 
 
 def _look_at(turn: Turn, place: Place) -> Iterable[Place]:

@@ -3,18 +3,19 @@
 From outside a decision is pure; inside, each event is folded at once so that the next one is decided on the newest state.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from events.delta import NodeDelta
 from events.envelope import Event, Values, Words
 from events.run import Turn as Said
 from services.core.language.graph import ERROR_CODE, ERROR_MESSAGE, Graph, schema_of
 from services.core.language.kind import Node, Source
 from services.core.language.values import default_of, encodable, pick
 from services.core.running.history import Count, chosen, unknown
-from services.core.running.run_state import Active, NodeRun, Place, RunState, evolve
+from services.core.running.run_state import Active, NodeRun, Place, RunState, evolve, told
 
 MAX_EVENTS = 200
 """Events of one step; what does not fit is continued by a further step (law 2)."""
@@ -51,6 +52,12 @@ class Turn:
         """Decide one more event."""
         self.events.append(event)
         self.state = evolve(self.state, event, self.time)
+
+    def say(self, deltas: Sequence[NodeDelta]) -> None:
+        """Decide these deltas: all of one node run and stage, all shown at one place or all waiting."""
+        if deltas:
+            self.events += deltas
+            self.state = told(self.run, deltas, self.time)
 
     @property
     def full(self) -> bool:
