@@ -57,6 +57,8 @@ class Rules:
     """What a stream's snapshot stands for already is not folded into it again."""
     snapshot_last: bool = True
     """The partition's record is the last of its set."""
+    end_after: bool = True
+    """Where the events end is asked after the snapshots were read: another owner may have written some of them meanwhile."""
 
     def without(self, *names: str) -> "Rules":
         """These rules taken out."""

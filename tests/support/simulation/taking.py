@@ -58,7 +58,8 @@ class Taking:
         self._name = name
         found = PlayedFound(self.state.runs.rows, around.rules, only_keys=anew)
         self._plan = taking_over(self.fold, self.state, 0, self.claim, lambda: around.time, found=found)
-        self._turn: Confirm | Write | None = None
+        self._turn: Ask | None = None
+        self._ended = around.events.end
         self._sent: Sending | None = None
 
     @property
@@ -74,7 +75,7 @@ class Taking:
             self._ask()
 
     def _ask(self) -> None:
-        """The plan up to its next turn: something may come between fold, confirmation, claim, and the reading of the claim."""
+        """The plan up to its next turn: something may come between snapshots, fold, confirmation, claim, and the reading of the claim."""
         answer = None if self._turn is None else self._answered(self._turn)
         self._turn = None
         if self._sent is not None:
@@ -82,12 +83,24 @@ class Taking:
         try:
             while True:
                 ask = self._plan.send(answer)
-                if isinstance(ask, Confirm | Write):
+                if self._gives_way(ask):
                     self._turn = ask
                     return
                 answer = self._answered(ask)
         except StopIteration as taken:
             self.resume = taken.value
+
+    def _gives_way(self, ask: Ask) -> bool:
+        """Whether others have their turn before this; those who write snapshots too, where there are any."""
+        match ask:
+            case Confirm() | Write():
+                return True
+            case Read(topics.SNAPSHOTS, start, _):
+                return start > self._around.snapshots.base
+            case Bounds(topics.EVENTS):
+                return self._around.snapshots.end > 0
+            case _:
+                return False
 
     def _answered(self, ask: Ask) -> Any:
         around, rules = self._around, self._around.rules
@@ -100,6 +113,8 @@ class Taking:
                 return (around.snapshots.base, around.snapshots.end)
             case Read(topics.SNAPSHOTS, start, limit):
                 return around.snapshots.read(start, limit)
+            case Bounds(topics.EVENTS) if not rules.end_after:
+                return (around.events.base, self._ended)
             case Bounds(topic):
                 return (self._topic(topic).base, self._topic(topic).end)
             case Confirm():
