@@ -17,7 +17,7 @@ from services.kit.blobs import FolderBlobs, unpack
 from services.kit.database import Database
 from services.kit.program.runtime import run
 from services.kit.settings import Settings
-from services.processor.state import PartitionState
+from services.processor.memory.state import PartitionState
 from services.projector.rebuild import chosen, rebuild
 
 

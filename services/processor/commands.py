@@ -11,7 +11,7 @@ from typing import Protocol
 from events import topics
 from events.envelope import StoredRecord
 from services.kit.log import Log, Tail
-from services.processor.pipeline import Acknowledged
+from services.processor.steps.pipeline import Acknowledged
 
 
 class Commands(Protocol):

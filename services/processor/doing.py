@@ -16,8 +16,8 @@ from services.core.problems import Problem
 from services.core.running.effects import Broke, Outcome, Request
 from services.core.running.run_state import Active, Errand
 from services.kit.telling.traces import OFF, RUN, TRACE, Traces
+from services.processor.counting.spans import EffectSpan
 from services.processor.effects import EffectWorld, perform
-from services.processor.spans import EffectSpan
 
 CLOSE_S = 5.0
 """How long effects may take to end after they were cancelled."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from services.kit.errors import AppendFailed, HistoryLost, Unreachable
-from services.processor.watch import Foreign
+from services.processor.steps.watch import Foreign
 
 ENDS = (AppendFailed, HistoryLost, Unreachable, Foreign)
 _log = structlog.get_logger(__name__)

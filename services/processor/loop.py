@@ -14,7 +14,7 @@ from services.kit.errors import NotMember
 from services.kit.log import Assigned, Revoked
 from services.kit.world import World
 from services.processor.commands import Commands, TailedCommands
-from services.processor.definitions import Definitions
+from services.processor.definitions.pinned import Definitions
 from services.processor.effects import effect_world
 from services.processor.owner import Tools, own
 

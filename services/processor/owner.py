@@ -27,28 +27,28 @@ from services.core.running.run_state import Active, Errand, NotStarted, RunState
 from services.core.running.turn import Limits
 from services.kit import tokens
 from services.kit.world import World
-from services.processor import fates
-from services.processor.asked import Asked
 from services.processor.commands import Commands
-from services.processor.deciding import Deciding, Move, Step
-from services.processor.definitions import Definitions
+from services.processor.counting import fates
+from services.processor.counting.asked import Asked
+from services.processor.counting.spans import Spans
+from services.processor.definitions.graphs import Graphs
+from services.processor.definitions.pinned import Definitions
 from services.processor.doing import Doing
 from services.processor.effects import EffectWorld
 from services.processor.endings import ENDS, ended, first_failure
-from services.processor.family import Family
-from services.processor.graphs import Graphs
-from services.processor.inbox import Inbox, Moved, Wish
-from services.processor.pipeline import Acknowledged, Pipeline
-from services.processor.reading import opened
-from services.processor.recalling import Recalling
-from services.processor.remembering import Remembering
-from services.processor.restoring import Whose
-from services.processor.spans import Spans
-from services.processor.state import PartitionState
-from services.processor.takeover import Confirmation, Ownership, take_over
-from services.processor.timers import Timers
-from services.processor.waking import Waking
-from services.processor.watch import ReadBack, Watch
+from services.processor.memory.recalling import Recalling
+from services.processor.memory.remembering import Remembering
+from services.processor.memory.restoring import Whose
+from services.processor.memory.state import PartitionState
+from services.processor.steps.deciding import Deciding, Move, Step
+from services.processor.steps.family import Family
+from services.processor.steps.inbox import Inbox, Moved, Wish
+from services.processor.steps.pipeline import Acknowledged, Pipeline
+from services.processor.steps.reading import opened
+from services.processor.steps.timers import Timers
+from services.processor.steps.waking import Waking
+from services.processor.steps.watch import ReadBack, Watch
+from services.processor.taking.takeover import Confirmation, Ownership, take_over
 
 DRAIN_S = 5.0
 """How long an owner that is stopped may take to write what it knows."""

@@ -15,7 +15,7 @@ LIMITED = {
     "services/kit/embedded/groups.py: super": "of more than CHANGES the older ones give way",
     "services/kit/kafka/shared.py: self._lanes[topic, partition]": "WAITING_BYTES over all lanes; one more is refused",
     "services/kit/embedded/writer.py: self._jobs": "WAITING_BYTES; one more is refused",
-    "services/processor/family.py: steps": "what follows from one step; a child's depth is bounded",
+    "services/processor/steps/family.py: steps": "what follows from one step; a child's depth is bounded",
     "services/processor/owner.py: waiting": "what follows from one input, before the next is taken",
 }
 

@@ -23,7 +23,7 @@ from services.core.running.effects import Done, Piece
 from services.core.running.run import GoOn, Told, decide
 from services.core.running.run_state import Active, Ended, NotStarted, RunState, evolve
 from services.core.running.turn import Limits
-from services.processor.state import PartitionState
+from services.processor.memory.state import PartitionState
 from tests.support import samples
 from tests.support.flows import at, end, flow, llm, start
 from tests.support.random_flows import Plan, plans, tell

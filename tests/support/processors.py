@@ -20,7 +20,7 @@ from services.kit.ids import new_id
 from services.kit.world import World
 from services.processor import effects
 from services.processor.commands import TailedCommands
-from services.processor.definitions import Definitions
+from services.processor.definitions.pinned import Definitions
 from services.processor.owner import Tools, own
 from tests.support.faults import Faults, FaultyLog
 from tests.support.record import soon

@@ -17,8 +17,8 @@ from services.core.words.agent_words import used
 from services.kit.database import Database
 from services.kit.outside.outward import CallFailed
 from services.kit.settings import Settings
-from services.processor.evidence import Evidence
-from services.processor.releases import look_up
+from services.processor.definitions.releases import look_up
+from services.processor.tools.evidence import Evidence
 from services.processor.tools.port import Ready
 from services.processor.tools.toolbox import Toolbox
 

@@ -19,7 +19,7 @@ from services.core.running.effects import AgentToolsRequest, Broke, Done, Outcom
 from services.kit.database import Database
 from services.kit.outside.openapi import Operation, operations
 from services.kit.outside.outward import CallFailed
-from services.processor.releases import look_up
+from services.processor.definitions.releases import look_up
 from services.processor.tools.arguments import for_model
 from services.processor.tools.toolbox import Toolbox
 

@@ -16,7 +16,7 @@ from services.core.running.effects import Broke, DatabaseRequest, Done, Outcome
 from services.kit.outside.databases import DatabaseFailed
 from services.kit.outside.outward import CallFailed
 from services.kit.settings import Settings
-from services.processor.evidence import Evidence
+from services.processor.tools.evidence import Evidence
 from services.processor.tools.statements import BadStatement, do
 from services.processor.tools.toolbox import Toolbox
 from services.processor.where import replaced

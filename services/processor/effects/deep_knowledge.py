@@ -18,7 +18,7 @@ from services.kit.models.port import ModelFailed
 from services.kit.models.register import Providers
 from services.kit.outside.outward import CallFailed, Sending
 from services.kit.settings import Settings
-from services.processor.evidence import Evidence
+from services.processor.tools.evidence import Evidence
 from services.processor.tools.toolbox import Toolbox
 
 _WHAT = "the knowledge service"

@@ -18,7 +18,7 @@ from services.kit.errors import FileGone, Unreachable
 from services.kit.files import Files
 from services.kit.outside.outward import CallFailed, Sending, refused
 from services.kit.settings import Settings
-from services.processor.evidence import Evidence
+from services.processor.tools.evidence import Evidence
 from services.processor.tools.toolbox import Toolbox
 
 _AT_ONCE = 8

@@ -11,7 +11,7 @@ from events.node import Problem
 from services.core.codes import Code
 from services.core.running.effects import Broke, Done, Outcome, ToolRequest
 from services.kit.outside.outward import CallFailed
-from services.processor.evidence import Evidence
+from services.processor.tools.evidence import Evidence
 from services.processor.tools.toolbox import Toolbox
 
 

@@ -21,7 +21,7 @@ from services.kit.outside.outward import CallFailed, Sending
 from services.kit.retrieval.port import Filters, Found, RetrievalFailed, Search
 from services.kit.retrieval.retrieval import Retrieval
 from services.kit.settings import Settings
-from services.processor.evidence import Evidence
+from services.processor.tools.evidence import Evidence
 from services.processor.tools.toolbox import Toolbox
 
 

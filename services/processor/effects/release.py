@@ -8,7 +8,7 @@ from typing import Protocol
 
 from services.core.running.effects import Outcome, ReleaseRequest
 from services.kit.database import Database
-from services.processor.releases import look_up
+from services.processor.definitions.releases import look_up
 
 
 class World(Protocol):

@@ -16,7 +16,7 @@ from services.core.language.values import read
 from services.core.running.effects import Broke, Done, Outcome, ServiceRequest
 from services.kit.outside.outward import CallFailed, Outward, Sending
 from services.kit.settings import Settings, variable
-from services.processor.evidence import Evidence
+from services.processor.tools.evidence import Evidence
 from services.processor.tools.toolbox import Toolbox
 
 _PATHS = {"rpa": ("rpa_url", "/rpa/v1/exec"), "memory-add": ("memory_url", "/add"), "memory-search": ("memory_url", "/search")}

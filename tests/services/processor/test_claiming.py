@@ -7,8 +7,8 @@ import pytest
 from events.acceptance import Cause
 from events.commands import CancelRun
 from events.envelope import StoredRecord, encode
-from services.processor.claiming import resuming
-from services.processor.plan import Bounds, Read
+from services.processor.taking.claiming import resuming
+from services.processor.taking.plan import Bounds, Read
 from tests.support.samples import envelope, minimal
 
 SINCE = 1_000

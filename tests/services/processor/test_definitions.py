@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from services.core.language.definition import digest
 from services.core.problems import Problem
 from services.kit.world import World
-from services.processor import definitions
-from services.processor.definitions import Definitions
+from services.processor.definitions import pinned as definitions
+from services.processor.definitions.pinned import Definitions
 from tests.support.documents import model_flow, plain_flow
 from tests.support.processors import define
 from tests.support.record import soon

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.kit.errors import Unreachable
-from services.processor.ids import Id, Ids, Kept, MemoryKept, name_of
-from services.processor.resting import LocalFile
+from services.processor.memory.ids import Id, Ids, Kept, MemoryKept, name_of
+from services.processor.memory.local_file import LocalFile
 
 COMMAND: Id = ("command", "c-1", "run-1", "1000")
 KEY: Id = ("key", "demo", "k-1", "1", "c-1", "1000")

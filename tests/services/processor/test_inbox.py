@@ -7,8 +7,8 @@ import pytest
 from services.core.running.effects import Piece
 from services.core.running.run import GoOn, Told
 from services.core.running.run_state import Errand
-from services.processor import inbox
-from services.processor.inbox import Inbox, Moved
+from services.processor.steps import inbox
+from services.processor.steps.inbox import Inbox, Moved
 
 ERRAND = Errand(("llm", ()), 1, 0)
 

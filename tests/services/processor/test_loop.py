@@ -17,7 +17,7 @@ from services.kit.log import Assigned, Revoked
 from services.kit.world import World
 from services.processor import loop
 from services.processor.commands import TailedCommands
-from services.processor.reading import Poisoned
+from services.processor.steps.reading import Poisoned
 from tests.support.documents import model_flow
 from tests.support.processors import Gate, Script, define, post, start, start_run, wish
 from tests.support.record import accepted, ended, happened, shown_text, soon, types, until

@@ -12,7 +12,7 @@ from events.refusal import CommandRefused, CommandRepeated
 from events.run import RunCancelled, RunCompleted, RunFailed
 from services.core.running.turn import MAX_EVENTS
 from services.kit.world import World
-from services.processor import inbox, pipeline
+from services.processor.steps import inbox, pipeline
 from tests.support.documents import model_flow, plain_flow, wide_flow
 from tests.support.processors import Gate, Processor, Script, cancel_run, define, post, start, start_run, wish
 from tests.support.record import accepted, answers, check_positions, ended, happened, of_run, shown_text, soon, types, until

@@ -11,8 +11,8 @@ from events.node import OutputClosed
 from services.kit.blobs import FolderBlobs
 from services.kit.errors import AppendFailed, HistoryLost
 from services.kit.telling.metrics import Metrics
-from services.processor import pipeline as module
-from services.processor.pipeline import Pipeline
+from services.processor.steps import pipeline as module
+from services.processor.steps.pipeline import Pipeline
 from tests.support.record import soon
 from tests.support.samples import envelope, minimal, words
 

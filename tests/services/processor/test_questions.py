@@ -16,7 +16,7 @@ from services.core.language.graph import compile_
 from services.core.problems import Problem
 from services.core.running.chats import Chats
 from services.kit.world import World
-from services.processor.recalling import Recalling
+from services.processor.memory.recalling import Recalling
 from tests.support.asking import direct
 from tests.support.flows import at, end, flow, llm
 from tests.support.flows import start as begin
@@ -122,7 +122,7 @@ async def test_an_owner_that_folded_from_the_middle_recalls_the_chat_from_rows(w
 
 
 async def test_rows_that_are_too_far_behind_refuse_the_run_instead_of_forgetting(world: World, monkeypatch: Any) -> None:
-    monkeypatch.setattr("services.processor.recalling.PATIENCE_S", 0.05)
+    monkeypatch.setattr("services.processor.memory.recalling.PATIENCE_S", 0.05)
     recalling = Recalling(world, 0, Chats(begun=5))
     with pytest.raises(Problem, match="history") as refused:
         await recalling.before(start_run(world, "d", chat="c-1"), compile_(asking()))

@@ -15,11 +15,11 @@ from events.envelope import Protected, Record, StoredRecord
 from services.kit.errors import AppendFailed
 from services.kit.log import is_tombstone, tombstone
 from services.kit.world import World
-from services.processor import snapshots
-from services.processor.ids import Ids, MemoryKept
-from services.processor.reading import Poisoned
-from services.processor.state import PartitionState
-from services.processor.takeover import Ownership, take_over
+from services.processor.memory import snapshots
+from services.processor.memory.ids import Ids, MemoryKept
+from services.processor.memory.state import PartitionState
+from services.processor.steps.reading import Poisoned
+from services.processor.taking.takeover import Ownership, take_over
 from tests.support.asking import direct
 from tests.support.documents import model_flow, plain_flow
 from tests.support.processors import Gate, Processor, Script, cancel_run, define, post, start, wish

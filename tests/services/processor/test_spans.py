@@ -7,8 +7,8 @@ from events.node import NodeCompleted, NodeFailed, NodeStarted, Problem
 from events.run import ParentRun, RunCompleted, RunFailed, RunStarted
 from services.core.running.run_state import Active, Errand
 from services.kit.telling.traces import Span, below, span_id
-from services.processor.deciding import Step
-from services.processor.spans import Spans
+from services.processor.counting.spans import Spans
+from services.processor.steps.deciding import Step
 from tests.support import samples
 
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -15,8 +15,8 @@ from events.run import RunStarted
 from services.kit.errors import NotMember
 from services.kit.telling.obstacles import Obstacles
 from services.kit.world import World
-from services.processor.reading import Poisoned
-from services.processor.takeover import take_over
+from services.processor.steps.reading import Poisoned
+from services.processor.taking.takeover import take_over
 from tests.support.documents import plain_flow
 from tests.support.faults import Faults
 from tests.support.processors import Processor, append_events, define, post, start, start_run, wish

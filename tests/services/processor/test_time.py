@@ -8,7 +8,7 @@ from events.node import NodeTimedOut
 from events.run import RunFailed, RunTimedOut
 from services.core.running.run import GRACE_MS
 from services.kit.world import World
-from services.processor.timers import Timers
+from services.processor.steps.timers import Timers
 from tests.support.documents import model_flow
 from tests.support.processors import Gate, Processor, Script, define, start
 from tests.support.record import ended, happened, soon, until

@@ -6,7 +6,7 @@ from events.acceptance import NO_CLAIM, Acceptance, Accepted, Checkpoint
 from events.catalogue import Unknown, data_of
 from events.envelope import Envelope, Meta, Record, StoredRecord, meta_of
 from events.ownership import PartitionClaimed
-from services.processor.watch import Foreign, Reached, ReadBack
+from services.processor.steps.watch import Foreign, Reached, ReadBack
 from tests.support.simulation.rules import Rules
 
 NEWER = frozenset({"run.cancelled", "run.cancel"})
@@ -40,7 +40,7 @@ class PlayedFold(Acceptance):
 
 
 class PlayedReadBack(ReadBack):
-    """`services.processor.watch.ReadBack`, with switches."""
+    """`services.processor.steps.watch.ReadBack`, with switches."""
 
     def __init__(self, partition: int, claim: str, written: object, rules: Rules, start: Reached | None = None, commands: str = "") -> None:
         super().__init__(partition, claim, written, start, commands)  # type: ignore[arg-type]

@@ -16,13 +16,13 @@ from services.core.running.run import Due, GoOn, TakenOver, Told, due_at, reques
 from services.core.running.run_state import Errand, errand_of
 from services.core.running.turn import Limits
 from services.kit.errors import AppendFailed, HistoryLost, NotMember
-from services.processor.claiming import Overtaken
-from services.processor.deciding import Deciding, Move, Step
-from services.processor.pipeline import Group, Waiting
-from services.processor.reading import Poisoned
-from services.processor.restoring import Whose
-from services.processor.snapshots import Misfit
-from services.processor.watch import Foreign, Reached
+from services.processor.memory.restoring import Whose
+from services.processor.memory.snapshots import Misfit
+from services.processor.steps.deciding import Deciding, Move, Step
+from services.processor.steps.pipeline import Group, Waiting
+from services.processor.steps.reading import Poisoned
+from services.processor.steps.watch import Foreign, Reached
+from services.processor.taking.claiming import Overtaken
 from tests.support.simulation import flows
 from tests.support.simulation.fold import NEWER, PlayedReadBack
 from tests.support.simulation.log import Sending

@@ -10,23 +10,23 @@ from typing import Any
 from events import topics
 from events.acceptance import Acceptance, Checkpoint
 from events.envelope import Record, StoredRecord
-from services.processor.book import Book, Mark
-from services.processor.claiming import looking, restoring
-from services.processor.ids import Ids
-from services.processor.plan import Ask, Bounds, Identity, Read, Turn
-from services.processor.reading import Poisoned
-from services.processor.restoring import Whose, confirmed, mark, resting, row_of, written
-from services.processor.runs import Runs
-from services.processor.snapshots import PARTITION, Found, MemoryRows, Misfit, Rows, Standing
-from services.processor.state import PartitionState
-from services.processor.watch import Reached
+from services.processor.memory.book import Book, Mark
+from services.processor.memory.ids import Ids
+from services.processor.memory.restoring import Whose, confirmed, mark, resting, row_of, written
+from services.processor.memory.runs import Runs
+from services.processor.memory.snapshots import PARTITION, Found, MemoryRows, Misfit, Rows, Standing
+from services.processor.memory.state import PartitionState
+from services.processor.steps.reading import Poisoned
+from services.processor.steps.watch import Reached
+from services.processor.taking.claiming import looking, restoring
+from services.processor.taking.plan import Ask, Bounds, Identity, Read, Turn
 from tests.support.simulation.fold import PlayedFold, PlayedReadBack
 from tests.support.simulation.log import Topic
 from tests.support.simulation.rules import LAW, Rules
 
 
 class PlayedFound(Found):
-    """`services.processor.snapshots.Found`, with switches."""
+    """`services.processor.memory.snapshots.Found`, with switches."""
 
     def __init__(self, rows: Rows, rules: Rules, *, only_keys: bool = False) -> None:
         super().__init__(rows, only_keys=only_keys)
@@ -43,7 +43,7 @@ class PlayedFound(Found):
 
 
 class PlayedBook(Book):
-    """`services.processor.book.Book`, with a switch."""
+    """`services.processor.memory.book.Book`, with a switch."""
 
     rules = LAW
 
@@ -52,7 +52,7 @@ class PlayedBook(Book):
 
 
 class PlayedIds(Ids):
-    """`services.processor.ids.Ids`, with switches."""
+    """`services.processor.memory.ids.Ids`, with switches."""
 
     rules = LAW
 

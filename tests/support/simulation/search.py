@@ -15,7 +15,8 @@ from multiprocessing import get_context
 import structlog
 
 from events import acceptance, catalogue, envelope
-from services.processor import claiming, snapshots
+from services.processor.memory import snapshots
+from services.processor.taking import claiming
 from tests.support.simulation import fold, log
 from tests.support.simulation.check import violations
 from tests.support.simulation.choices import Choices

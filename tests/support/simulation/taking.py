@@ -1,4 +1,4 @@
-"""Taking a partition over: the plan of `services.processor.claiming`, answered from the log of the simulation.
+"""Taking a partition over: the plan of `services.processor.taking.claiming`, answered from the log of the simulation.
 
 Between fold, confirmation, claim, and the reading of the claim the schedule may do something else.
 """
@@ -10,8 +10,8 @@ from events.acceptance import Checkpoint
 from events.envelope import Record, StoredRecord
 from services.core.running.run_state import Place
 from services.kit.errors import AppendFailed, NotMember
-from services.processor.claiming import taking_over
-from services.processor.plan import Ask, Bounds, Confirm, Identity, Read, Turn, Write
+from services.processor.taking.claiming import taking_over
+from services.processor.taking.plan import Ask, Bounds, Confirm, Identity, Read, Turn, Write
 from tests.support.simulation import flows
 from tests.support.simulation.fold import PlayedFold
 from tests.support.simulation.log import Sending, Topic

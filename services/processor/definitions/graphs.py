@@ -11,7 +11,7 @@ import structlog
 from events.flow import Document
 from services.core.language.graph import Graph
 from services.core.problems import Problem
-from services.processor.definitions import Definitions
+from services.processor.definitions.pinned import Definitions
 
 Found = Callable[[str, Graph], Awaitable[None]]
 _log = structlog.get_logger(__name__)

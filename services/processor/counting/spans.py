@@ -13,7 +13,7 @@ from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTer
 from services.core.running.effects import Broke, Called, Done, Outcome, Request, Responded
 from services.core.running.run_state import Errand, Place
 from services.kit.telling.traces import TRACE, Attribute, Span, Traces
-from services.processor.deciding import Step
+from services.processor.steps.deciding import Step
 
 _NAMES = {"ModelRequest": "model call", "AgentCallRequest": "model call"}
 _KEPT = ("gen_ai.", "error.type", "server.")

@@ -1,6 +1,6 @@
 """What a plan for a takeover may ask of whoever carries it out.
 
-The program answers from the log (`services.processor.takeover`), the simulation in the tests from a log that lies in its way.
+The program answers from the log (`services.processor.taking.takeover`), the simulation in the tests from a log that lies in its way.
 """
 
 from collections.abc import Generator

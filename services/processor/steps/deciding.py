@@ -17,8 +17,8 @@ from services.core.running.questions import ends_at
 from services.core.running.run import Due, GoOn, Input, TakenOver, Told, decide
 from services.core.running.run_state import Active, Ended, Errand, NotStarted, RunState, errand_of
 from services.core.running.turn import Limits
-from services.processor.state import Answer, PartitionState, Said
-from services.processor.watch import event_id
+from services.processor.memory.state import Answer, PartitionState, Said
+from services.processor.steps.watch import event_id
 
 SOURCE = "prozess/processor"
 Move = Told | Due | GoOn | TakenOver

@@ -23,7 +23,7 @@ from services.core.running.run import Input
 from services.core.running.run_state import Active, NotStarted, Place, RunState
 from services.core.running.steps import ask
 from services.core.running.turn import Limits
-from services.processor.deciding import Deciding, Step
+from services.processor.steps.deciding import Deciding, Step
 
 GraphOf = Callable[[str, str], Graph | None]
 """The graph of a run (by id) that follows this definition, None where it is not at hand."""

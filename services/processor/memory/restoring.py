@@ -13,12 +13,12 @@ from events.acceptance import Acceptance
 from events.envelope import Protected, Record
 from services.core.deciders import memory
 from services.kit.log import tombstone
-from services.processor.book import Draft, Mark
-from services.processor.ids import Id
-from services.processor.plan import Ask, Turn
-from services.processor.snapshots import Misfit, Row, Rows, Standing, record_of
-from services.processor.state import REMEMBERED_MS, PartitionState
-from services.processor.watch import Reached
+from services.processor.memory.book import Draft, Mark
+from services.processor.memory.ids import Id
+from services.processor.memory.snapshots import Misfit, Row, Rows, Standing, record_of
+from services.processor.memory.state import REMEMBERED_MS, PartitionState
+from services.processor.steps.watch import Reached
+from services.processor.taking.plan import Ask, Turn
 
 _ENDED, _IDS = "Ended", "ids"
 _TURN = 20

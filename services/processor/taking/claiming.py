@@ -1,6 +1,6 @@
 """How a partition is taken over (law 3), step by step, as a plan that waits for nothing itself.
 
-The plan asks (`services.processor.plan`) and is sent the answers; out comes what was taken.
+The plan asks (`services.processor.taking.plan`) and is sent the answers; out comes what was taken.
 """
 
 from collections.abc import Callable, Container, Generator, Sequence
@@ -12,12 +12,12 @@ from events import topics
 from events.acceptance import Acceptance, Cause
 from events.envelope import Envelope, Meta, Record, StoredRecord, encode, meta_of
 from events.ownership import PartitionClaimed
-from services.processor.deciding import SOURCE
-from services.processor.plan import Ask, Bounds, Confirm, Identity, Plan, Read, Write
-from services.processor.reading import Poisoned, naming
-from services.processor.restoring import restored
-from services.processor.snapshots import Found, Misfit
-from services.processor.state import REMEMBERED_MS, PartitionState
+from services.processor.memory.restoring import restored
+from services.processor.memory.snapshots import Found, Misfit
+from services.processor.memory.state import REMEMBERED_MS, PartitionState
+from services.processor.steps.deciding import SOURCE
+from services.processor.steps.reading import Poisoned, naming
+from services.processor.taking.plan import Ask, Bounds, Confirm, Identity, Plan, Read, Write
 
 _READ = 1_000
 _NEAR = 100

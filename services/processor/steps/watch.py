@@ -15,7 +15,7 @@ from events.envelope import StoredRecord, meta_at
 from events.ownership import PartitionClaimed
 from services.kit.errors import HistoryLost
 from services.kit.log import Log
-from services.processor.reading import naming
+from services.processor.steps.reading import naming
 
 
 @dataclass(frozen=True, slots=True)

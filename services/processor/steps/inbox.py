@@ -12,8 +12,8 @@ from services.core.language.graph import Graph
 from services.core.running.effects import Piece
 from services.core.running.run import Told
 from services.core.running.run_state import Errand
-from services.processor.deciding import Move
-from services.processor.pipeline import Acknowledged
+from services.processor.steps.deciding import Move
+from services.processor.steps.pipeline import Acknowledged
 
 INBOX = 2_000
 """Inputs that may wait before commands and effects are held up."""

@@ -17,10 +17,10 @@ from services.kit.blobs import pack
 from services.kit.errors import AppendFailed, TooLarge, Unreachable
 from services.kit.log import MAX_BATCH_BYTES
 from services.kit.world import World
-from services.processor.book import Mark
-from services.processor.restoring import Whose, confirmed, mark, resting, row_of, written
-from services.processor.state import PartitionState
-from services.processor.watch import Reached, ReadBack, Watch
+from services.processor.memory.book import Mark
+from services.processor.memory.restoring import Whose, confirmed, mark, resting, row_of, written
+from services.processor.memory.state import PartitionState
+from services.processor.steps.watch import Reached, ReadBack, Watch
 
 SOON_MS = 120_000
 """A run that is due sooner than this stays in memory."""

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from services.processor.ids import Id, time_of
-from services.processor.snapshots import added, share
+from services.processor.memory.ids import Id, time_of
+from services.processor.memory.snapshots import added, share
 
 CHUNK = 400
 """Ids in one record of remembered ids."""

@@ -31,9 +31,9 @@ from services.core.running.chats import Chats
 from services.core.running.run import Decision
 from services.core.running.run_state import Active, Ended, NotStarted, RunState, evolve
 from services.core.running.turn import Limits
-from services.processor.book import Book
-from services.processor.ids import Id, Ids
-from services.processor.runs import Runs
+from services.processor.memory.book import Book
+from services.processor.memory.ids import Id, Ids
+from services.processor.memory.runs import Runs
 
 REMEMBERED_MS = topics.REMEMBERED_MS
 

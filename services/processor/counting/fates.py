@@ -8,7 +8,7 @@ from typing import get_args
 
 from events.run import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut
 from services.kit.telling.metrics import Metrics
-from services.processor.deciding import Step
+from services.processor.steps.deciding import Step
 
 _End = RunCompleted | RunFailed | RunTimedOut | RunCancelled
 _ENDS = get_args(_End)

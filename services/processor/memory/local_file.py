@@ -14,8 +14,8 @@ from pathlib import Path
 import orjson
 
 from services.kit.errors import Unreachable
-from services.processor.ids import Id, name_of, time_of
-from services.processor.snapshots import Row
+from services.processor.memory.ids import Id, name_of, time_of
+from services.processor.memory.snapshots import Row
 
 _TABLES = """
 PRAGMA journal_mode = OFF;
@@ -67,7 +67,7 @@ class LocalFile:
 
 
 class FileIds:
-    """See `services.processor.ids.Kept`. Every call is one quick step on a local file.
+    """See `services.processor.memory.ids.Kept`. Every call is one quick step on a local file.
 
     Ids stand together as they came, so that only a digest of each name goes to a place of its own.
     """
@@ -129,7 +129,7 @@ def _digest(name: Id) -> bytes:
 
 
 class FileRows:
-    """See `services.processor.snapshots.Rows`. Every call is one quick step on a local file."""
+    """See `services.processor.memory.snapshots.Rows`. Every call is one quick step on a local file."""
 
     def __init__(self, file: sqlite3.Connection) -> None:
         self._file = file

@@ -10,8 +10,8 @@ from typing import Any
 from events.topics import run_stream
 from services.core.deciders import memory
 from services.core.running.run_state import Active
-from services.processor.book import Book
-from services.processor.snapshots import MemoryRows, Row, Rows
+from services.processor.memory.book import Book
+from services.processor.memory.snapshots import MemoryRows, Row, Rows
 
 
 class Runs(dict[str, Active]):

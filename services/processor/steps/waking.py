@@ -9,11 +9,11 @@ from collections import defaultdict
 from services.core.language.graph import Graph
 from services.core.running.run import GoOn, TakenOver
 from services.kit.clock import Clock
-from services.processor.deciding import Deciding
-from services.processor.graphs import Graphs
-from services.processor.inbox import Inbox, Moved
-from services.processor.remembering import LOOK_S, SOON_MS
-from services.processor.timers import Timers
+from services.processor.definitions.graphs import Graphs
+from services.processor.memory.remembering import LOOK_S, SOON_MS
+from services.processor.steps.deciding import Deciding
+from services.processor.steps.inbox import Inbox, Moved
+from services.processor.steps.timers import Timers
 
 
 class Waking:

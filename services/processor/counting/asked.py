@@ -6,7 +6,7 @@ from events.acceptance import ENDS_A_RUN
 from events.envelope import Envelope
 from events.question import QuestionAnswered, QuestionAsked, QuestionExpired
 from services.kit.telling.metrics import Metrics
-from services.processor.runs import Runs
+from services.processor.memory.runs import Runs
 
 _CLOSES = ENDS_A_RUN | {QuestionAnswered.type, QuestionExpired.type}
 

@@ -1,4 +1,4 @@
-"""Becoming the owner of a partition: the plan of `services.processor.claiming`, carried out on the log.
+"""Becoming the owner of a partition: the plan of `services.processor.taking.claiming`, carried out on the log.
 
 In comes a partition that the group gave us; out goes an ownership: the folded state, our claim, a producer of our own,
 and the place in the commands where the log says that we go on. Nothing here trusts a writer's memory.
@@ -20,16 +20,16 @@ from services.kit.errors import AppendFailed, HistoryLost, Unreachable
 from services.kit.ids import instance, new_id
 from services.kit.log import Appender
 from services.kit.world import World
-from services.processor.claiming import Overtaken, taking_over
-from services.processor.deciding import SOURCE
-from services.processor.ids import Ids
-from services.processor.plan import Ask, Bounds, Confirm, Identity, Read, Turn, Write
-from services.processor.reading import naming
-from services.processor.resting import LocalFile
-from services.processor.runs import Runs
-from services.processor.snapshots import Found, Misfit
-from services.processor.state import PartitionState
-from services.processor.watch import Reached
+from services.processor.memory.ids import Ids
+from services.processor.memory.local_file import LocalFile
+from services.processor.memory.runs import Runs
+from services.processor.memory.snapshots import Found, Misfit
+from services.processor.memory.state import PartitionState
+from services.processor.steps.deciding import SOURCE
+from services.processor.steps.reading import naming
+from services.processor.steps.watch import Reached
+from services.processor.taking.claiming import Overtaken, taking_over
+from services.processor.taking.plan import Ask, Bounds, Confirm, Identity, Read, Turn, Write
 
 LONGEST_PAUSE_S = 2.0
 _PAUSE_S = 0.01
