@@ -170,6 +170,6 @@ class KafkaMember(ConsumerRebalanceListener):
     async def _part(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            with contextlib.suppress(driver.KafkaError, OSError, TimeoutError):
+            with contextlib.suppress(driver.KafkaError, AssertionError, OSError, TimeoutError):  # what ended its tasks is raised again
                 async with asyncio.timeout(REQUEST_S):
                     await consumer.stop()

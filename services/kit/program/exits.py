@@ -26,11 +26,22 @@ def guarded(work: Callable[[], Awaitable[None]]) -> int:
     except Refused as no:
         return say(no, REFUSED)
     except Exception as wrong:  # noqa: BLE001 (the last line of defence: a sentence instead of a stack trace)
-        logs.logger(__name__).debug("broke", exc_info=wrong)
+        _tell(wrong)
         return say(wrong, BROKE)
     except KeyboardInterrupt:
         return INTERRUPTED
     return FINE
+
+
+def _tell(wrong: Exception) -> None:
+    """A mistake of ours leaves a line that says where it was made; what the program itself says needs none."""
+    log = logs.logger(__name__)
+    log.debug("broke", exc_info=wrong)
+    first = first_of(wrong)
+    if not isinstance(first, ProzessError):
+        before = first.__context__
+        after = None if before is None else f"{type(before).__name__} at {logs.place_of(before)}"
+        log.error("broke", error=type(first).__name__, place=logs.place_of(first), after=after)
 
 
 def say(wrong: BaseException, code: int) -> int:
@@ -41,12 +52,18 @@ def say(wrong: BaseException, code: int) -> int:
 
 def sentence(wrong: BaseException) -> str:
     """What went wrong, in one line."""
-    while isinstance(wrong, BaseExceptionGroup):
-        wrong = cast("BaseExceptionGroup[BaseException]", wrong).exceptions[0]
+    wrong = first_of(wrong)
     text = " ".join(str(wrong).split())
     if not isinstance(wrong, ProzessError) or not text:
         text = f"{type(wrong).__name__}: {text}" if text else type(wrong).__name__
     return text if text.endswith((".", "?", "!")) else text + "."
+
+
+def first_of(wrong: BaseException) -> BaseException:
+    """The first of a group, else itself."""
+    while isinstance(wrong, BaseExceptionGroup):
+        wrong = cast("BaseExceptionGroup[BaseException]", wrong).exceptions[0]
+    return wrong
 
 
 async def _awaited(work: Callable[[], Awaitable[None]]) -> None:

@@ -9,6 +9,7 @@ under names that mean credentials are never written, and people's words are neve
 import json
 import logging
 import sys
+import traceback
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
@@ -136,3 +137,9 @@ def _clean(value: object) -> object:
 def _means_credential(name: str) -> bool:
     plain = name.lower().replace("-", "_")
     return any(plain == word or plain.endswith("_" + word) for word in _CREDENTIALS)
+
+
+def place_of(wrong: BaseException) -> str:
+    """Where it was raised: the last frames, the innermost first, without the values that they held."""
+    frames = reversed(traceback.extract_tb(wrong.__traceback__)[-5:])
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)

@@ -8,7 +8,6 @@ there is only `Broke`. Nothing is tried twice here: an attempt is an event, and 
 import asyncio
 import hashlib
 import json
-import traceback
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
@@ -26,7 +25,7 @@ from services.kit.models.provider import Models
 from services.kit.models.register import Providers
 from services.kit.secrets.port import Secrets
 from services.kit.settings import Settings
-from services.kit.telling.logs import logger
+from services.kit.telling.logs import logger, place_of
 from services.kit.telling.metrics import Metrics
 from services.processor.where import Where, where
 
@@ -125,8 +124,8 @@ async def _pieces(call: Call, watch: _Watch, metrics: Metrics) -> AsyncGenerator
     except ModelFailed as failure:
         watch.failure = failure
     except Exception as error:  # noqa: BLE001 (a mistake of ours ends the node, not the partition)
-        name, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
-        logger(__name__).error("model_call_failed", error=name, place=f"{place.filename}:{place.lineno}")
+        name = type(error).__name__
+        logger(__name__).error("model_call_failed", error=name, place=place_of(error))
         watch.failure = ModelFailed(f"the call of the model failed ({name})", kind=name, code=Code.LLM_NODE_EXECUTION_ERROR)
 
 

@@ -68,6 +68,8 @@ class Book:
     """Of each chunk of ids: how many it has, and their newest time."""
     claimed: int = 0
     """The offset after this ownership's claim."""
+    looked: int = 0
+    """Up to which offset of the snapshots everything is read, or written by this ownership."""
     chunk: list[Id] = field(default_factory=list[Id])
     """The newest of them, which may grow."""
 
@@ -94,9 +96,15 @@ class Book:
         """What is to be written now, `drafts` being the streams that changed. Ids from before `since` are forgotten."""
         drafts = [*drafts, *self._chunks(since)]
         named = {draft.stream for draft in drafts}
-        mark = Mark(said, time, self.base, drafts, sorted(self.touched - named), self.fresh)
+        kept = {ids_stream(number) for number in self.chunks}
+        mark = Mark(said, time, self.base, drafts, sorted(self.touched - named - kept), self.fresh)
         self.changed, self.fresh, self.touched = {}, [], set()
         return mark
+
+    def wrote(self, first: int, count: int) -> None:
+        """So many records of ours stand in the snapshots from this offset on. What others wrote before them is looked at next time."""
+        if first == self.looked:
+            self.looked = first + count
 
     def failed(self, mark: Mark) -> None:
         """It was not written, or nobody knows."""

@@ -14,11 +14,11 @@ from events import topics
 from events.envelope import Record
 from services.kit.batches import weigh
 from services.kit.blobs import pack
-from services.kit.errors import AppendFailed, TooLarge, Unreachable
+from services.kit.errors import AppendFailed, HistoryLost, TooLarge, Unreachable
 from services.kit.log import MAX_BATCH_BYTES
 from services.kit.world import World
 from services.processor.memory.book import Mark
-from services.processor.memory.restoring import Whose, confirmed, mark, resting, row_of, written
+from services.processor.memory.restoring import Whose, confirmed, mark, met, resting, row_of, written
 from services.processor.memory.state import PartitionState
 from services.processor.steps.watch import Reached, ReadBack, Watch
 
@@ -64,6 +64,8 @@ class Remembering:
     async def write(self) -> None:
         """Write one now: of this moment, once it is read back."""
         async with self._writing:
+            if not await self._met_others():
+                return
             marked = mark(self._state, self.said(), self._world.clock.now(), self._due)
             began = asyncio.get_running_loop().time()
             try:
@@ -71,7 +73,7 @@ class Remembering:
                 await self._append(written(self._state, marked, reached, self._whose))
             except (AppendFailed, TooLarge, Unreachable) as wrong:
                 self._state.book.failed(marked)
-                _log.warning("snapshot.not_written", partition=self._whose.partition, reason=str(wrong))
+                self._not_written(wrong)
             except BaseException:
                 self._state.book.failed(marked)
                 raise
@@ -81,6 +83,26 @@ class Remembering:
                 self._tell(marked, reached, asyncio.get_running_loop().time() - began)
             self._since, self.folded = (self._back.seen, self._back.size), 0
 
+    async def _met_others(self) -> bool:
+        """Look at what others wrote since: an owner before us may have been at it while we took over. Whether that could be seen."""
+        log, partition, book = self._world.log, self._whose.partition, self._state.book
+        try:
+            begin, end = await log.bounds(topics.SNAPSHOTS, partition)
+            book.looked = max(book.looked, begin)
+            while book.looked < end:
+                found = await log.read(topics.SNAPSHOTS, partition, book.looked, _BATCH)
+                if not found:
+                    break
+                met(self._state, found)
+        except (HistoryLost, Unreachable) as wrong:
+            self._not_written(wrong)
+            return False
+        return True
+
+    def _not_written(self, wrong: Exception) -> None:
+        self._since, self.folded = (self._back.seen, self._back.size), 0
+        _log.warning("snapshot.not_written", partition=self._whose.partition, reason=str(wrong))
+
     async def _read_back(self, marked: Mark) -> Reached:
         self._back.expect(marked.said)
         while self._back.place is None:
@@ -89,7 +111,8 @@ class Remembering:
 
     async def _append(self, records: Iterable[Record]) -> None:
         for batch in _batches([await pack(record, self._world.blobs) for record in records]):
-            await self._world.log.append(topics.SNAPSHOTS, self._whose.partition, batch)
+            first = await self._world.log.append(topics.SNAPSHOTS, self._whose.partition, batch)
+            self._state.book.wrote(first, len(batch))
 
     async def _rest(self, marked: Mark, reached: Reached) -> None:
         """What the set has, and nobody needs at hand, leaves the memory."""

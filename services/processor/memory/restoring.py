@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from events.acceptance import Acceptance
-from events.envelope import Protected, Record
+from events.envelope import Protected, Record, StoredRecord
 from services.core.deciders import memory
 from services.kit.log import tombstone
 from services.processor.memory.book import Draft, Mark
 from services.processor.memory.ids import Id
-from services.processor.memory.snapshots import Misfit, Row, Rows, Standing, record_of
+from services.processor.memory.snapshots import PARTITION, Misfit, Row, Rows, Standing, record_of
 from services.processor.memory.state import REMEMBERED_MS, PartitionState
 from services.processor.steps.watch import Reached
 from services.processor.taking.plan import Ask, Turn
 
 _ENDED, _IDS = "Ended", "ids"
 _TURN = 20
-"""So many streams are brought at once; one may be hundreds of ids."""
+"""So many streams are brought at once, or one that is hundreds of ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,19 @@ def written(state: PartitionState, marked: Mark, reached: Reached, whose: Whose)
             yield tombstone(draft.stream.encode(), marked.time)
 
 
+def met(state: PartitionState, found: Sequence[StoredRecord]) -> None:
+    """Others wrote these into the snapshots after we read them: the next set says of each of their streams what is true."""
+    for stored in found:
+        key = stored.record.key.decode()
+        state.book.looked = stored.offset + 1
+        if key == PARTITION:
+            continue
+        category, _, name = key.partition("-")
+        state.book.touched.add(key)
+        if category != _IDS and state.family(category).get(name) is not None:
+            state.book.changed.setdefault(key, state.book.positions[key])
+
+
 def confirmed(state: PartitionState, marked: Mark, reached: Reached) -> None:
     """The set is written."""
     state.book.confirmed(marked, reached.last)
@@ -144,7 +157,7 @@ def restored(fold: Acceptance, state: PartitionState, rows: Rows, standing: Stan
             _bring(state, row)
         except ValueError as wrong:
             raise Misfit(f"{stream} cannot be read: {wrong}") from None
-        if not number % _TURN:
+        if row.kind == _IDS or not number % _TURN:
             yield Turn()
     return must
 

@@ -148,6 +148,7 @@ class Found:
         self.keys: set[str] = set()
         self.some = False
         self.foreign: set[str] = set()
+        self.end = 0
         self.rows = rows
         self._only_keys = only_keys
 
@@ -155,6 +156,7 @@ class Found:
         """The next records, whole."""
         fresh: dict[str, Row] = {}
         for stored in batch:
+            self.end = stored.offset + 1
             record, key = stored.record, stored.record.key.decode()
             if is_tombstone(record):
                 self.standing = None if key == PARTITION else self.standing

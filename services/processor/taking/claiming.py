@@ -110,11 +110,10 @@ def looking(found: Found) -> Generator[Ask, Any, None]:
 
     Another owner may still be writing, so where the events end has to be asked afterwards: a snapshot stands for less.
     """
-    at, _ = yield Bounds(topics.SNAPSHOTS)
+    found.end, _ = yield Bounds(topics.SNAPSHOTS)
     stored: Sequence[StoredRecord]
-    while stored := (yield Read(topics.SNAPSHOTS, at, _READ)):
+    while stored := (yield Read(topics.SNAPSHOTS, found.end, _READ)):
         found.look_at(stored)
-        at = stored[-1].offset + 1
 
 
 def restoring(
@@ -122,6 +121,7 @@ def restoring(
 ) -> Generator[Ask, Any, dict[int, str]]:
     """Begin from the snapshots that were found where they may be believed. Returns the ids that records further on must have."""
     state.book.touched |= found.keys
+    state.book.looked = found.end
     if not found.some:
         return {}
     topic: str = yield Identity(topics.EVENTS)

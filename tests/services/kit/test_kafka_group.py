@@ -14,18 +14,20 @@ from services.kit.settings import Settings
 
 
 class Consumer:
-    """The driver's: it gives partition 0 to whoever subscribes; the first one made then ends with an error, the others stay."""
+    """The driver's: it gives partition 0 to whoever subscribes; the first then ends with an error, which its `stop` raises again."""
 
     errors: list[Exception]
 
     def __init__(self, **_: Any) -> None:
         self.failed = asyncio.Event()
+        self.broken: Exception | None = None
 
     async def start(self) -> None:
         pass
 
     async def stop(self) -> None:
-        pass
+        if self.broken is not None:
+            raise self.broken
 
     def pause(self, *_: Any) -> None:
         pass
@@ -36,7 +38,8 @@ class Consumer:
     async def getone(self) -> None:
         await asyncio.sleep(0)
         if self.errors:
-            raise self.errors.pop()
+            self.broken = self.errors.pop()
+            raise self.broken
         await self.failed.wait()
 
 

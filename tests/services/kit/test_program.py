@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+import sys
 
 import pytest
+import structlog
 
 from services.kit.errors import LogInUse, Refused
 from services.kit.program import frame as program
@@ -100,3 +102,28 @@ def test_work_that_ends_well_exits_0():
         return
 
     assert guarded(work) == 0
+
+
+def test_a_mistake_of_ours_leaves_a_line_that_says_where_it_was_made():
+    async def work() -> None:
+        try:
+            raise KeyError("secret")
+        finally:
+            assert not sys.modules
+
+    with structlog.testing.capture_logs() as lines:
+        assert guarded(work) == 1
+    (line,) = [one for one in lines if one["log_level"] == "error"]
+    assert (line["event"], line["error"]) == ("broke", "AssertionError")
+    assert line["place"].startswith("test_program.py:")
+    assert line["after"].startswith("KeyError at test_program.py:")
+    assert "secret" not in str(line)
+
+
+def test_what_a_program_says_itself_needs_no_place():
+    async def work() -> None:
+        raise ProgramError("the projector stops")
+
+    with structlog.testing.capture_logs() as lines:
+        assert guarded(work) == 1
+    assert [one for one in lines if one["log_level"] == "error"] == []

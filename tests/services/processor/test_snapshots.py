@@ -296,6 +296,39 @@ async def test_what_another_owner_adds_while_the_snapshots_are_read_is_no_loss(w
     assert set(ownership.state.ids) == set((await _folded(world)).ids)
 
 
+async def test_a_set_that_another_owner_was_still_writing_does_not_spoil_the_next(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a run that is alive in it, and that the new owner never wrote of."""
+    gate = Gate(1)
+    monkeypatch.setattr("services.processor.doing.perform", Script("one ", "two", pace=gate).perform)
+    definition = await define(world, model_flow())
+    await _ran(world, 1)
+    first = Processor(world).start()
+    run = await start(world, definition)
+    await until(world, "a word", lambda history: any(event.meta.type == "node.delta" for event in history) or None)
+
+    class Late:
+        done = False
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.log, name)
+
+        async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+            found = await world.log.bounds(topic, partition)
+            if topic == topics.EVENTS and not self.done:
+                self.done = True
+                await first.stop()
+                gate.let(10)
+            return found
+
+    late = Processor(seen_by(world, Late())).start()
+    await until(world, "end of the run", ended(run))
+    await late.stop()
+    with structlog.testing.capture_logs() as logs:
+        taken = await _taken(world)
+    assert [line["reason"] for line in logs if line["event"] == "snapshot.not_used"] == []
+    assert taken.folded == 1
+
+
 async def test_a_log_whose_beginning_was_cleaned_away_is_gone_on_with_from_the_snapshot(world: World) -> None:
     await _ran(world, 2)
     whole = await _folded(world)

@@ -23,6 +23,8 @@ def violations(play: Play) -> list[str]:
 def _all(play: Play) -> Iterator[str]:
     if play.restless:
         yield "it does not come to rest"
+    if play.stopped_for_nothing:
+        yield "an owner stops for a loss that never was"
     fold = PlayedFold(Checkpoint(play.identity(topics.EVENTS), 0), play.rules)
     history = [event for stored in play.events.stored if (event := fold.step(stored)) is not None]
     play.compare()

@@ -103,6 +103,7 @@ class Processor:
             self._begin(anew=True)
         except (Poisoned, NotMember) as end:
             self._around.says(self.name, "is gone,", f"{type(end).__name__}:", end)
+            self._around.stops(end)
             self.alive = False
 
     # Taking over.
@@ -250,7 +251,7 @@ class Processor:
     def _mark(self) -> None:
         self._around.begins_snapshot()
         self._around.says(self.name, "marks a snapshot after", self._deciding.said, "events")
-        self._snapshots.begin(self._deciding.said, self._around.time, self._around.events.end)
+        self._snapshots.begin(self._deciding.said, self._around.time, self._around.events.end, self._around.snapshots)
 
     def _write_snapshot(self) -> None:
         self._snapshots.write(self._around.snapshots)

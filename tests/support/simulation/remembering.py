@@ -12,7 +12,7 @@ from events.acceptance import Acceptance, Checkpoint
 from events.envelope import Record, StoredRecord
 from services.processor.memory.book import Book, Mark
 from services.processor.memory.ids import Ids
-from services.processor.memory.restoring import Whose, confirmed, mark, resting, row_of, written
+from services.processor.memory.restoring import Whose, confirmed, mark, met, resting, row_of, written
 from services.processor.memory.runs import Runs
 from services.processor.memory.snapshots import PARTITION, Found, MemoryRows, Misfit, Rows, Standing
 from services.processor.memory.state import PartitionState
@@ -93,9 +93,10 @@ class Snapshots:
         """Whether one has begun and its events are not all read back."""
         return self._mark is not None and self._back.place is None
 
-    def begin(self, said: int, time: int, end: int) -> None:
-        """Mark the state of this moment."""
+    def begin(self, said: int, time: int, end: int, there: Topic) -> None:
+        """Mark the state of this moment, after a look at what others wrote."""
         self._since = said
+        met(self._state, there.read(min(there.end, max(there.base, self._state.book.looked)), 100_000))
         self._mark = mark(self._state, said, time, lambda _: None)
         self._back.expect(said)
         if not self._rules.snapshot_read_back:
@@ -117,7 +118,7 @@ class Snapshots:
             self._left = list(written(self._state, marked, self._reached, self._whose))
             if not self._rules.snapshot_last:
                 self._left.sort(key=lambda record: record.key.decode() != PARTITION)
-        into.append([self._left.pop(0)])
+        self._state.book.wrote(into.append([self._left.pop(0)]), 1)
         if not self._left:
             confirmed(self._state, marked, self._reached)
             self._state.ids.settle(marked.fresh)

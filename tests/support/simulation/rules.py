@@ -97,7 +97,7 @@ WITHOUT = Trouble(snapshots=0)
 LONG = Trouble(steps=100, snapshots=10, takeovers=8, crashes=4)
 LONG_CUT = Trouble(steps=120, snapshots=10, takeovers=10, crashes=3, cuts=3, runs=1, commands=10, failures=0, doubled_claims=0)
 LONG_MOVED = Trouble(steps=100, snapshots=8, takeovers=8, restores=2, reposts=6)
-HARD = {"topic": MOVED, "near": LONG_MOVED, "snapshot_ahead": LONG, "snapshot_place": LONG_CUT}
+HARD = {"topic": MOVED, "near": LONG_MOVED, "snapshot_ahead": LONG, "snapshot_place": LONG_CUT, "end_after": LONG}
 """What has to go wrong for the lack of a rule to be noticed soon, where everything in turn is not enough."""
 KINDS = (WITHOUT, ORDINARY, MOVED, CUT, WITHOUT, ORDINARY, MOVED, BOTH)
 """A schedule's seed says which of these it gets."""

@@ -51,6 +51,7 @@ class World:
         self.cancelled: set[str] = set()
         self.restless = False
         self.lost = False
+        self.stopped_for_nothing = False
         self.moved = False
         self._choices = choices
         self._pick = choices.pick
@@ -104,6 +105,9 @@ class World:
 
     def begins_snapshot(self) -> None:
         self._left["snapshots"] -= 1
+
+    def stops(self, why: Exception) -> None:
+        self.stopped_for_nothing = self.stopped_for_nothing or (not self.lost and "what was between is lost" in str(why))
 
     def identity(self, topic: str) -> str:
         found = self.events if topic == topics.EVENTS else self.commands
