@@ -11,6 +11,7 @@ import contextlib
 from events.topics import EVENTS
 from services.kit.errors import HistoryLost, NotMember, Unreachable
 from services.kit.log import Assigned, Member
+from services.kit.telling.logs import logger, place_of
 from services.kit.world import World
 from services.projector.partition import Partition
 
@@ -77,11 +78,13 @@ class Share:
                     gauge.remove(str(number))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or self.broken.done():
+        """One that was let go may end as it likes, a driver that is cancelled in its transaction raises all kinds of things."""
+        if task.cancelled() or self.broken.done() or (wrong := task.exception()) is None:
             return
-        wrong = task.exception()
-        if wrong is not None:
+        if any(task is held for _, held in self._held.values()):
             self.broken.set_exception(wrong)
+        else:
+            logger(__name__).warning("let_go", task=task.get_name(), error=type(wrong).__name__, place=place_of(wrong))
 
 
 async def _follow_membership(member: Member, share: Share) -> None:

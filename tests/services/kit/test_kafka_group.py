@@ -43,7 +43,7 @@ class Consumer:
         await self.failed.wait()
 
 
-@pytest.mark.parametrize("wrong", [KafkaError("the group forgot us"), AssertionError()])
+@pytest.mark.parametrize("wrong", [KafkaError("the group forgot us"), AssertionError(), RuntimeError("odd")])
 async def test_what_ends_the_driver_s_task_is_a_lost_group_and_it_is_joined_again(monkeypatch: pytest.MonkeyPatch, wrong: Exception):
     monkeypatch.setattr(Consumer, "errors", [wrong], raising=False)
     monkeypatch.setattr(group, "AIOKafkaConsumer", Consumer)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import structlog
 
 from events.topics import EVENTS
 from projections import runs
@@ -18,6 +19,7 @@ from services.kit.telling.metrics import Metrics
 from services.kit.world import World
 from services.projector import app
 from services.projector.handler import Poisoned
+from services.projector.partition import Partition
 from tests.support.histories import History
 from tests.support.projecting import append, projector_world
 from tests.support.samples import RUN
@@ -84,6 +86,25 @@ async def test_a_partition_that_is_taken_away_is_not_followed_any_more(world: Wo
     assert share.held == {1}
     assert {task.get_name() for task in asyncio.all_tasks()} & {"projector 0", "projector 1"} == {"projector 1"}
     await share.let_go(share.held)
+
+
+async def test_what_a_partition_raises_while_it_is_taken_away_stops_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def follow(_self: Partition) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise AssertionError  # as a driver may that is cancelled in its transaction
+
+    monkeypatch.setattr(Partition, "follow", follow)
+    share = app.Share(world)
+    share.take(frozenset({0, 1}))
+    await asyncio.sleep(0)
+    with structlog.testing.capture_logs() as lines:
+        await share.let_go(share.held)
+    assert not share.broken.done()
+    assert [(line["event"], line["task"], line["error"]) for line in lines] == [
+        ("let_go", "projector 0", "AssertionError"), ("let_go", "projector 1", "AssertionError"),
+    ]  # fmt: skip
 
 
 async def test_a_poisoned_partition_stops_the_whole_program(world: World) -> None:
