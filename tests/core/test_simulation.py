@@ -15,7 +15,7 @@ from tests.support.simulation.rules import CUT, HARD, HIDDEN, LAW, LONG, LONG_CU
 from tests.support.simulation.search import Found, in_parallel, play, quiet, shrink, until_broken
 
 SCHEDULES = 20_000
-WITHIN = {"topic": 2_000, "cause_id": 3_000, "snapshot_whole": 1_500, "snapshot_place": 1_500, "end_after": 1_000}
+WITHIN = {"topic": 2_000, "cause_id": 3_000, "snapshot_whole": 1_500, "snapshot_place": 5_000, "end_after": 1_000}
 """How many schedules may pass before the lack of a rule is noticed; 400 unless told."""
 
 

@@ -212,6 +212,8 @@ class Play(World):
         self._left["doubled_claims"] = self._left["snapshots"] = 0
         if self.lost:  # somebody read that the log is shorter than it was, and accepted the loss
             self.snapshots = Topic("snapshots-3")
+            for actor in self._actors:
+                actor.starts_anew()
         if self._member in {"", OLD} or not self._holds(self._member):
             self._member = ""
             self._actors = [actor for actor in self._actors if actor.name != OLD]

@@ -54,6 +54,11 @@ class Processor:
         if self.owns:
             self._cut = self._seen > self._around.events.end or self._next > self._around.commands.end
 
+    def starts_anew(self) -> None:
+        """The topic of the snapshots was emptied: whoever has not taken the partition yet does not go on with what it read there."""
+        if self.alive and not self.owns:
+            self._begin()
+
     def can(self) -> list[Callable[[], None]]:
         """The steps that it could take now."""
         if self._taking is not None:
