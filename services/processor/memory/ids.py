@@ -31,7 +31,7 @@ class Kept(Protocol):
     """Ids that need not be in memory: the newest snapshot has them."""
 
     def keep(self, ids: Iterable[Id]) -> None:
-        """Keep these; what is kept already stays as it is. Raises `ValueError` at what is nothing that is remembered."""
+        """Keep these; what is kept already and not forgotten stays as it is. Raises `ValueError` at what is nothing that is remembered."""
         ...
 
     def find(self, name: Id) -> Id | None:

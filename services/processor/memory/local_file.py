@@ -27,12 +27,12 @@ CREATE TABLE streams (
 ) WITHOUT ROWID;
 CREATE INDEX streams_due ON streams (due) WHERE due IS NOT NULL;
 CREATE TABLE chunks (number INTEGER PRIMARY KEY, time INTEGER NOT NULL, ids BLOB NOT NULL);
-CREATE TABLE names (name BLOB PRIMARY KEY, chunk INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE names (name BLOB PRIMARY KEY, time INTEGER NOT NULL, chunk INTEGER NOT NULL) WITHOUT ROWID;
 """
 _NAME = """
-INSERT INTO names VALUES (?,?) ON CONFLICT (name) DO UPDATE SET chunk = excluded.chunk
-WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE number = names.chunk)
+INSERT INTO names VALUES (?,?,?) ON CONFLICT (name) DO UPDATE SET time = excluded.time, chunk = excluded.chunk WHERE names.time < ?
 """
+_FIND = "SELECT ids, names.time FROM names JOIN chunks ON number = chunk WHERE name = ?"
 
 
 @contextlib.contextmanager
@@ -76,29 +76,33 @@ class FileIds:
         self._file = file
         self._number = 0
         self._swept = 0
+        self._since = 0
 
     def keep(self, ids: Iterable[Id]) -> None:
         """See `Kept.keep`."""
         ids = list(ids)
-        names = sorted({_digest(name_of(one)) for one in ids})
+        names = sorted((_digest(name_of(one)), time_of(one)) for one in ids)
         if not ids:
             return
         with _telling():
             self._file.execute("BEGIN")
             self._number += 1
             self._file.execute("INSERT INTO chunks VALUES (?,?,?)", (self._number, max(map(time_of, ids)), orjson.dumps(ids)))
-            self._file.executemany(_NAME, [(name, self._number) for name in names])
+            self._file.executemany(_NAME, [(name, time, self._number, self._since) for name, time in names])
             self._file.execute("COMMIT")
 
     def find(self, name: Id) -> Id | None:
         """See `Kept.find`."""
         with _telling():
-            found = self._file.execute("SELECT ids FROM names JOIN chunks ON number = chunk WHERE name = ?", (_digest(name),)).fetchone()
-        return next((one for one in map(tuple, orjson.loads(found[0])) if name_of(one) == name), None) if found else None
+            found = self._file.execute(_FIND, (_digest(name),)).fetchone()
+        if found is None:
+            return None
+        ids, time = orjson.loads(found[0]), found[1]
+        return next((one for one in map(tuple, ids) if name_of(one) == name and time_of(one) == time), None)
 
     def forget(self, since: int) -> None:
         """See `Kept.forget`. The names of what is forgotten go slowly, some with each call."""
-        begin = self._swept
+        self._since, begin = since, self._swept
         self._swept = (begin + 1) % 256
         with _telling():
             self._file.execute("DELETE FROM chunks WHERE time < ?", (since,))
@@ -119,7 +123,7 @@ class FileIds:
         named: set[Id] = set()
         for _, ids in chunks.fetchall():
             for one in map(tuple, orjson.loads(ids)):
-                if name_of(one) not in named:
+                if time_of(one) >= self._since and name_of(one) not in named:
                     named.add(name_of(one))
                     yield one
 

@@ -46,6 +46,7 @@ def taking_over(
     """
     commands: str = yield Identity(topics.COMMANDS)
     found = found or Found(state.runs.rows)
+    state.forget(now())
     yield from looking(found)
     bounds: tuple[int, int] = yield Bounds(topics.EVENTS)
     must = yield from restoring(fold, state, partition, bounds, found)

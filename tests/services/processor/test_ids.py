@@ -108,3 +108,15 @@ def test_an_old_id_beside_younger_ones_is_forgotten_in_its_time(kept: Kept) -> N
     ids.forget(1500)
     assert (ids.key("demo", "k-1"), ids.ended("1")) == (None, ("demo", 2000))
     assert list(ids) == [ENDED]
+
+
+def test_a_name_whose_old_meaning_was_forgotten_beside_younger_ids_is_remembered_anew(kept: Kept) -> None:
+    ids, again = Ids(kept), ("key", "demo", "k-1", "2", "c-2", "5000")
+    ids.settle([KEY, ENDED])
+    ids.forget(1500)
+    assert ids.note(again)
+    ids.settle([again])
+    assert ids.key("demo", "k-1") == ("2", "c-2")
+    ids.settle([KEY])
+    assert ids.key("demo", "k-1") == ("2", "c-2")
+    assert set(ids) == {again, ENDED}
